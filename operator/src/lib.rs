@@ -1,1 +1,2 @@
-//! stub
+//! The operator.
+pub mod sumu_stack;

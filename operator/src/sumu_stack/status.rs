@@ -1,0 +1,154 @@
+//! What the operator reports about a stack.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What exists in AWS for this stack and how far the operator has got.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SumuStackStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready` and one condition for each part of the stack.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Where clients connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// API Gateway's id of the WebSocket API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_id: Option<String>,
+    /// Name of the API's stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage_name: Option<String>,
+    /// Base address of API Gateway's management API (`@connections`) for this stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management_endpoint: Option<String>,
+    /// The custom domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_domain: Option<CustomDomainStatus>,
+    /// The connections table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections_table: Option<TableStatus>,
+    /// The presence table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence_table: Option<TableStatus>,
+    /// Where backends ask for a push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<MessagingStatus>,
+    /// Where backends receive what clients send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<MessagingStatus>,
+    /// The four functions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub functions: Option<FunctionsStatus>,
+}
+
+/// A time as the API server writes it: RFC 3339 in UTC with whole seconds.
+pub type ApiServerTime = String;
+
+/// One observation about the stack.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What is observed, for example `Ready`.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 316))]
+    pub type_: String,
+    /// Whether it is so.
+    pub status: ConditionStatus,
+    /// A word for programs.
+    #[schemars(length(min = 1, max = 1024))]
+    pub reason: String,
+    /// A sentence for people.
+    #[schemars(length(max = 32_768))]
+    pub message: String,
+    /// When `status` last changed.
+    #[schemars(extend("format" = "date-time"))]
+    pub last_transition_time: ApiServerTime,
+    /// The generation of the spec that was observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+/// Whether a condition holds.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConditionStatus {
+    /// It does.
+    True,
+    /// It does not.
+    False,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// A DynamoDB table.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TableStatus {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// The ARN of its stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_arn: Option<String>,
+}
+
+/// A topic and a queue.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MessagingStatus {
+    /// The topic's ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_arn: Option<String>,
+    /// The queue's URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_url: Option<String>,
+    /// The queue's ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_arn: Option<String>,
+    /// The URL of the queue's dead-letter queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_queue_url: Option<String>,
+}
+
+/// The four functions.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FunctionsStatus {
+    /// Decides who may connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorizer: Option<FunctionStatus>,
+    /// Answers the routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routes: Option<FunctionStatus>,
+    /// Sends notifications.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pusher: Option<FunctionStatus>,
+    /// Announces who comes and goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<FunctionStatus>,
+}
+
+/// A Lambda function.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FunctionStatus {
+    /// Its ARN.
+    pub arn: String,
+    /// Base64 of the SHA-256 of its package, as Lambda reports it.
+    pub code_sha256: String,
+}
+
+/// A custom domain as the domain's owner needs it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CustomDomainStatus {
+    /// Where the domain's CNAME or alias record must point.
+    pub target: String,
+    /// The Route 53 hosted zone of the target.
+    pub hosted_zone_id: String,
+}
