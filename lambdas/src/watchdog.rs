@@ -1,0 +1,113 @@
+//! The watchdog: follows the connections table's stream and announces who comes and goes.
+//!
+//! [`event`] → each user named, once → [`reconcile`] → answer.
+//!
+//! Presence is reconciled, not counted: a record only says whose presence may have changed. Lambda gives all records of
+//! one key to one invocation at a time, in order; what else may run beside it is kept apart by the item's version.
+//!
+//! A user that fails is tried again here first, because not every event source repeats the rest of a batch. Then the
+//! first record that names such a user is reported, and Lambda repeats the batch from there; users that were done
+//! are done again without any effect.
+
+pub mod event;
+pub mod reconcile;
+
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt};
+use serde_json::{Value, json};
+
+use self::event::{Batch, Named};
+use self::reconcile::Reconciler;
+use crate::ports::{Clock, LiveConnections, Presence, Queue, Topic};
+use crate::telemetry::{Chain, elapsed_ms};
+
+/// How many users are reconciled at once.
+const USERS_AT_ONCE: usize = 16;
+
+/// How often a user is tried in one invocation.
+const ATTEMPTS: u32 = 4;
+
+/// The longest pause before the second attempt; each further one doubles.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The watchdog.
+#[derive(Debug)]
+pub struct Watchdog<L, P, Q, T, C> {
+    reconciler: Reconciler<L, P, Q, T, C>,
+}
+
+/// Why the whole batch must come again.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchdogError {
+    /// Not a stream's event.
+    #[error("the event has no list of records")]
+    NoRecords,
+    /// The record that failed cannot be named.
+    #[error("a record without a sequence number failed")]
+    Unnamed,
+}
+
+impl From<WatchdogError> for lambda_runtime::Diagnostic {
+    fn from(error: WatchdogError) -> Self {
+        Self { error_type: "WatchdogError".into(), error_message: error.to_string() }
+    }
+}
+
+impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Watchdog<L, P, Q, T, C> {
+    /// A watchdog.
+    pub fn new(reconciler: Reconciler<L, P, Q, T, C>) -> Self {
+        Self { reconciler }
+    }
+
+    /// Works off one batch; the answer names the record from which on it must come again.
+    pub async fn handle(&self, event: Value) -> Result<Value, WatchdogError> {
+        let started = Instant::now();
+        let Batch { users, records, unreadable } = Batch::parse(&event).ok_or(WatchdogError::NoRecords)?;
+        if unreadable > 0 {
+            tracing::error!(unreadable, "records of a table that is not ours");
+        }
+        let mut results = stream::iter(&users)
+            .map(|named| async move { (named, self.reconcile(&named.user_id).await) })
+            .buffer_unordered(USERS_AT_ONCE);
+        let mut announced = 0;
+        let mut failed: Vec<&Named> = Vec::new();
+        while let Some((named, result)) = results.next().await {
+            match result {
+                Some(count) => announced += count,
+                None => failed.push(named),
+            }
+        }
+        tracing::info!(
+            function = "watchdog",
+            records,
+            users = users.len(),
+            announced,
+            failed = failed.len(),
+            ms = elapsed_ms(started)
+        );
+        // A batch is in the order of its shard, so the first place has the lowest sequence number.
+        let Some(first) = failed.into_iter().min_by_key(|named| named.place) else {
+            return Ok(json!({"batchItemFailures": []}));
+        };
+        let number = first.sequence_number.as_deref().ok_or(WatchdogError::Unnamed)?;
+        Ok(json!({"batchItemFailures": [{"itemIdentifier": number}]}))
+    }
+
+    /// Reconciles one user; how many changes were announced, or `None` if it must come again.
+    async fn reconcile(&self, user_id: &str) -> Option<u64> {
+        for attempt in 1..=ATTEMPTS {
+            match self.reconciler.reconcile(user_id).await {
+                Ok(announced) => return Some(announced),
+                Err(error) => tracing::warn!(user_id, attempt, error = %Chain(&error), "not reconciled"),
+            }
+            if attempt < ATTEMPTS {
+                self.reconciler.clock.pause(PAUSE * (1 << (attempt - 1))).await;
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
