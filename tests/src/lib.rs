@@ -1,1 +1,38 @@
-//! stub
+//! The testbed of SUMU: a real Kubernetes API, an AWS emulator, a token issuer, the operator as a process,
+//! WebSocket clients and boto3 backends, all on this machine, on free ports and without containers.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`testbed`] | everything together, shared by the tests of a process; [`story`] runs one test on it |
+//! | [`kubernetes`] | etcd, kube-apiserver, `kubectl` and the CRD |
+//! | [`aws`] | the emulator, and an inventory of what exists in it |
+//! | [`issuer`] | keys over HTTP and the tokens that they sign |
+//! | [`operator`] | `sumu-operator run` as a process, and what its log tells |
+//! | [`client`] | a WebSocket client |
+//! | [`backend`] | plain boto3 |
+//! | [`guard`] | child processes that cannot outlive us |
+//! | [`folder`] | logs and files of a run, and their removal |
+//! | [`poll`] | waiting, with a deadline and a good last word |
+//! | [`workspace`] | where programs and packages are |
+//!
+//! # Invariants
+//! - Nothing waits without a deadline, and nothing lets time pass but [`poll`].
+//! - Nothing survives the process that started it, however that one ends.
+//! - Whatever talks to AWS got the address from [`aws::Aws`].
+
+pub mod aws;
+pub mod backend;
+pub mod client;
+mod error;
+pub mod folder;
+pub mod guard;
+pub mod issuer;
+pub mod kubernetes;
+pub mod operator;
+pub mod poll;
+pub mod testbed;
+pub mod workspace;
+
+pub use error::{Context, Error, Result};
+pub use poll::eventually;
+pub use testbed::{Testbed, story};

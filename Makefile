@@ -1,0 +1,45 @@
+# `make test` proves the project, `make demo` shows it; both work from a fresh clone with empty caches.
+
+SUMU_CACHE ?= $(HOME)/.cache/sumu
+# Outside of the checkout, so that a fresh clone builds in minutes.
+CARGO_TARGET_DIR ?= $(SUMU_CACHE)/target
+export SUMU_CACHE CARGO_TARGET_DIR
+
+# The architecture's name in AWS.
+ARCHITECTURE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+BIN := $(CARGO_TARGET_DIR)/debug
+
+.PHONY: help demo test setup build lint crds functions clean
+.DEFAULT_GOAL := help
+
+help: ## Shows this list.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+
+demo: setup build functions ## Runs a live stack on this machine and talks to it; ONCE=1 ends by itself.
+	@$(BIN)/demo $(if $(ONCE),--once)
+
+test: setup lint build ## Checks everything: format, lints, docs, unit, API server and end-to-end tests.
+	cargo test --workspace --locked
+
+setup: ## Makes what the testbed runs: kube-apiserver, etcd, kubectl and the AWS emulator.
+	@tests/testbed/setup.sh
+
+build: ## Builds every program.
+	cargo build --workspace --locked --all-targets
+
+lint: ## Checks format, lints and documentation; a warning is an error.
+	cargo fmt --all --check
+	cargo clippy --workspace --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --locked --no-deps
+
+crds: ## Writes crds/sumustacks.yaml from the Rust types.
+	cargo build --workspace --locked
+	$(BIN)/sumu-operator crd > crds/.sumustacks.yaml.new
+	mv crds/.sumustacks.yaml.new crds/sumustacks.yaml
+
+functions: build ## Packs the four Lambda functions.
+	$(BIN)/sumu-operator package --from $(BIN) --to $(SUMU_CACHE)/functions --architecture $(ARCHITECTURE)
+
+clean: ## Removes what was built, except for the testbed's programs.
+	cargo clean
+	rm -rf $(SUMU_CACHE)/functions

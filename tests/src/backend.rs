@@ -1,0 +1,127 @@
+//! Backends: plain boto3, as a team would write them, that know nothing of us.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::aws::{KEY, REGION};
+use crate::poll::within;
+use crate::{Context, Result, ensure, workspace};
+
+/// Beyond what a script waits for by itself: Python and boto3 need seconds to start on a busy machine.
+const MARGIN: Duration = Duration::from_mins(1);
+
+/// A backend.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    endpoint: String,
+    python: PathBuf,
+    script: PathBuf,
+}
+
+/// A message that a backend received.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Received {
+    /// SQS's id of the message.
+    pub id: String,
+    /// The body, as it came.
+    pub body: String,
+    /// The message attributes, each with its `type` and `value`.
+    pub attributes: Map<String, Value>,
+}
+
+impl Received {
+    /// The body, as JSON.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.body).with_context(|| format!("not JSON: {}", self.body))
+    }
+
+    /// The value of an attribute, which is text whatever its type.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name)?.get("value")?.as_str()
+    }
+
+    /// The type of an attribute.
+    #[must_use]
+    pub fn attribute_type(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name)?.get("type")?.as_str()
+    }
+}
+
+impl Backend {
+    pub(crate) fn new(endpoint: String) -> Result<Self> {
+        let script = workspace::root().join("tests/testbed/backend.py");
+        Ok(Self { endpoint, python: workspace::python()?, script })
+    }
+
+    /// Publishes to a topic and returns SNS's id of the message.
+    pub async fn publish(&self, topic_arn: &str, message: &str) -> Result<String> {
+        self.run(&json!({"do": "publish", "topic": topic_arn, "message": message}), Duration::ZERO).await
+    }
+
+    /// Sends to a queue and returns SQS's id of the message.
+    pub async fn send(&self, queue_url: &str, message: &str) -> Result<String> {
+        let ids = self.send_all(queue_url, &[message]).await?;
+        ids.into_iter().next().context("SQS gave no id")
+    }
+
+    /// Sends up to ten messages to a queue in one batch, so that one receiver probably gets them together.
+    pub async fn send_all(&self, queue_url: &str, messages: &[&str]) -> Result<Vec<String>> {
+        self.run(&json!({"do": "send", "queue": queue_url, "messages": messages}), Duration::ZERO).await
+    }
+
+    /// Receives and deletes messages until there are `count`, or longer than `patience` has passed.
+    ///
+    /// A dead-letter queue is read with this as well.
+    pub async fn receive(&self, queue_url: &str, count: usize, patience: Duration) -> Result<Vec<Received>> {
+        let order = json!({"do": "receive", "queue": queue_url, "count": count, "seconds": patience.as_secs()});
+        let received: Vec<Received> = self.run(&order, patience).await?;
+        ensure!(received.len() >= count, "{queue_url} had {} messages, not {count}: {received:#?}", received.len());
+        Ok(received)
+    }
+
+    /// Receives and deletes what is there now, which may be nothing.
+    pub async fn drain(&self, queue_url: &str) -> Result<Vec<Received>> {
+        self.run(&json!({"do": "drain", "queue": queue_url}), Duration::ZERO).await
+    }
+
+    /// Makes a queue that gets everything a topic does, as it was published, and returns its URL.
+    pub async fn subscribe(&self, topic_arn: &str, queue_name: &str) -> Result<String> {
+        self.run(&json!({"do": "subscribe", "topic": topic_arn, "queue": queue_name}), Duration::ZERO).await
+    }
+
+    /// Deletes a queue that [`Self::subscribe`] made, and its subscription.
+    pub async fn unsubscribe(&self, topic_arn: &str, queue_url: &str) -> Result<()> {
+        self.run(&json!({"do": "unsubscribe", "topic": topic_arn, "queue": queue_url}), Duration::ZERO).await
+    }
+
+    async fn run<T: serde::de::DeserializeOwned>(&self, order: &Value, patience: Duration) -> Result<T> {
+        within(patience + MARGIN, &format!("the backend's {}", order["do"]), async {
+            let mut child = Command::new(&self.python)
+                .arg(&self.script)
+                .env_clear()
+                .env("AWS_ENDPOINT_URL", &self.endpoint)
+                .env("AWS_DEFAULT_REGION", REGION)
+                .env("AWS_ACCESS_KEY_ID", KEY)
+                .env("AWS_SECRET_ACCESS_KEY", KEY)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()?;
+            let mut stdin = child.stdin.take().context("the backend has no input")?;
+            stdin.write_all(order.to_string().as_bytes()).await?;
+            drop(stdin);
+            let output = child.wait_with_output().await?;
+            ensure!(output.status.success(), "the backend failed: {}", String::from_utf8_lossy(&output.stderr));
+            Ok(serde_json::from_slice(&output.stdout)?)
+        })
+        .await
+    }
+}

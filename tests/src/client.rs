@@ -1,0 +1,237 @@
+//! A WebSocket client that tells what happened, and when nothing did.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, frame::coding::CloseCode};
+
+use crate::poll::within;
+use crate::{Context, Error, Result, ensure, ensure_eq};
+
+/// How long a handshake, with cold functions behind it, or one frame may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How a client shows its token.
+#[derive(Clone, Copy, Debug)]
+pub enum Credentials<'a> {
+    /// In the query: `?authorization=<token>`.
+    Query(&'a str),
+    /// In the header `Authorization: Bearer <token>`.
+    Header(&'a str),
+    /// As a browser does that keeps it out of the URL: `Sec-WebSocket-Protocol: sumu, <token>`.
+    Subprotocol(&'a str),
+    /// Not at all.
+    Nothing,
+}
+
+/// A refused handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, as far as it came with the head.
+    pub body: String,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Client {
+    socket: WebSocketStream<TcpStream>,
+    subprotocol: Option<String>,
+}
+
+impl Client {
+    /// Connects, which must succeed.
+    pub async fn connect(url: &str, credentials: Credentials<'_>) -> Result<Self> {
+        match Self::try_connect(url, credentials).await? {
+            Ok(client) => Ok(client),
+            Err(refusal) => Err(Error::new(format!("{url} refused the client: {} {}", refusal.status, refusal.body))),
+        }
+    }
+
+    /// Connects, which must be refused, and returns the HTTP status.
+    pub async fn refused(url: &str, credentials: Credentials<'_>) -> Result<u16> {
+        match Self::try_connect(url, credentials).await? {
+            Ok(_) => Err(Error::new(format!("{url} accepted the client"))),
+            Err(refusal) => Ok(refusal.status),
+        }
+    }
+
+    /// Connects; the inner result is the server's decision.
+    ///
+    /// The handshake is our own, because the emulator never answers with a subprotocol and a strict client then
+    /// hides what the server did say.
+    pub async fn try_connect(url: &str, credentials: Credentials<'_>) -> Result<Result<Self, Refusal>> {
+        let work = handshake(url, credentials);
+        within(PATIENCE, "the WebSocket handshake", work).await.with_context(|| format!("cannot connect to {url}"))
+    }
+
+    /// The subprotocol that the server chose.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// Sends a frame of JSON.
+    pub async fn send(&mut self, frame: &Value) -> Result<()> {
+        self.send_text(&frame.to_string()).await
+    }
+
+    /// Sends a frame of text.
+    pub async fn send_text(&mut self, text: &str) -> Result<()> {
+        Ok(self.socket.send(Message::text(text)).await?)
+    }
+
+    /// Sends a binary frame.
+    pub async fn send_binary(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.socket.send(Message::binary(bytes.to_vec())).await?)
+    }
+
+    /// The next frame, as text.
+    pub async fn next_text(&mut self) -> Result<String> {
+        within(PATIENCE, "the next frame", async {
+            loop {
+                match self.socket.next().await.context("the connection ended")?? {
+                    Message::Text(text) => return Ok(text.as_str().to_owned()),
+                    Message::Close(frame) => return Err(Error::new(format!("the server closed: {frame:?}"))),
+                    Message::Binary(bytes) => return Err(Error::new(format!("a binary frame: {bytes:?}"))),
+                    // The protocol's own, answered by the library.
+                    Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next frame, as JSON.
+    pub async fn next(&mut self) -> Result<Value> {
+        let text = self.next_text().await?;
+        serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+    }
+
+    /// Sends a frame and returns the next one that comes.
+    pub async fn ask(&mut self, frame: &Value) -> Result<Value> {
+        self.send(frame).await?;
+        self.next().await
+    }
+
+    /// Sends a ping, whose pong must be the next frame, and returns the pong.
+    pub async fn ping(&mut self) -> Result<Value> {
+        let answer = self.ask(&json!({"action": "ping"})).await?;
+        ensure_eq!(answer["type"], json!("pong"), "after a ping the next frame is its pong, not {answer}");
+        Ok(answer)
+    }
+
+    /// Fails when a frame has come that nobody has taken.
+    ///
+    /// A ping is the fence: what was sent to this connection before arrives before its pong. So call this once
+    /// the message is known to have gone out, for one because its receiver has it.
+    pub async fn ensure_silent(&mut self) -> Result<()> {
+        self.ping().await.map(|_| ()).context("the client should have received nothing")
+    }
+
+    /// Closes the connection as a client does that is done.
+    pub async fn close(mut self) -> Result<()> {
+        let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        self.socket.close(Some(goodbye)).await?;
+        within(PATIENCE, "the end of the connection", async {
+            while let Some(Ok(_)) = self.socket.next().await {}
+            Ok(())
+        })
+        .await
+    }
+
+    /// Drops the connection without a word, as a phone does in a tunnel.
+    pub fn abort(self) {
+        drop(self);
+    }
+
+    /// Waits until the server closes the connection, and returns its close code.
+    pub async fn closed(&mut self) -> Result<Option<u16>> {
+        within(PATIENCE, "the server to close", async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Close(frame))) => return Ok(frame.map(|frame| frame.code.into())),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return Ok(None),
+                }
+            }
+        })
+        .await
+    }
+}
+
+async fn handshake(url: &str, credentials: Credentials<'_>) -> Result<Result<Client, Refusal>> {
+    let uri: Uri = url.parse()?;
+    ensure!(uri.scheme_str() == Some("ws"), "{url} is no ws:// URL");
+    let authority = uri.authority().context("no host in the URL")?.as_str();
+    let key = generate_key();
+    let request = request(&uri, authority, &key, credentials);
+
+    let mut stream = TcpStream::connect(authority).await?;
+    stream.set_nodelay(true)?;
+    stream.write_all(request.as_bytes()).await?;
+    let (head, rest) = read_head(&mut stream).await?;
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status line")?.parse()?;
+    if status != 101 {
+        return Ok(Err(Refusal { status, body: String::from_utf8_lossy(&rest).into_owned() }));
+    }
+    let header = |name: &str| {
+        head.lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.trim())
+    };
+    ensure_eq!(
+        header("sec-websocket-accept"),
+        Some(derive_accept_key(key.as_bytes()).as_str()),
+        "the server's proof that it speaks WebSocket"
+    );
+    let subprotocol = header("sec-websocket-protocol").map(ToOwned::to_owned);
+    let socket = WebSocketStream::from_partially_read(stream, rest, Role::Client, None).await;
+    Ok(Ok(Client { socket, subprotocol }))
+}
+
+fn request(uri: &Uri, authority: &str, key: &str, credentials: Credentials<'_>) -> String {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let (path, header) = match credentials {
+        Credentials::Query(token) => {
+            let separator = if uri.query().is_some() { '&' } else { '?' };
+            (format!("{path}{separator}authorization={token}"), String::new())
+        }
+        Credentials::Header(token) => (path.to_owned(), format!("Authorization: Bearer {token}\r\n")),
+        Credentials::Subprotocol(token) => {
+            (path.to_owned(), format!("Sec-WebSocket-Protocol: {}, {token}\r\n", sumu_contract::message::SUBPROTOCOL))
+        }
+        Credentials::Nothing => (path.to_owned(), String::new()),
+    };
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{header}\r\n"
+    )
+}
+
+/// Reads to the end of the HTTP head; returns it and what came with it.
+async fn read_head(stream: &mut TcpStream) -> Result<(String, Vec<u8>)> {
+    const END: &[u8] = b"\r\n\r\n";
+    let mut read = Vec::new();
+    loop {
+        let mut buffer = [0; 4096];
+        let length = stream.read(&mut buffer).await?;
+        ensure!(length > 0, "the server hung up: {}", String::from_utf8_lossy(&read));
+        read.extend_from_slice(&buffer[..length]);
+        if let Some(end) = read.windows(END.len()).position(|window| window == END) {
+            let rest = read.split_off(end + END.len());
+            return Ok((String::from_utf8_lossy(&read).into_owned(), rest));
+        }
+    }
+}

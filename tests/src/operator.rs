@@ -1,0 +1,133 @@
+//! The operator as a process: the program that is shipped, started as it is in a cluster but for the addresses.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::aws::{KEY, REGION};
+use crate::guard::{Guarded, Program};
+use crate::testbed::Testbed;
+use crate::{Context, Result, workspace};
+
+/// How to start the operator. The default looks after all namespaces with the operator's own defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The only namespace to look after.
+    pub namespace: Option<String>,
+    /// How often everything is looked at again.
+    pub resync_seconds: Option<u32>,
+    /// More arguments.
+    pub arguments: Vec<String>,
+    /// Another identity than the administrator's.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+impl Settings {
+    /// An operator for one namespace.
+    #[must_use]
+    pub fn namespace(namespace: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), ..Self::default() }
+    }
+
+    /// The same with another resync interval.
+    #[must_use]
+    pub const fn resync_seconds(mut self, seconds: u32) -> Self {
+        self.resync_seconds = Some(seconds);
+        self
+    }
+}
+
+/// A running operator; dropping it ends it.
+#[derive(Debug)]
+pub struct Operator {
+    process: Guarded,
+}
+
+/// One look at one stack, as the operator logged it.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// How many calls read from AWS.
+    pub aws_reads: u64,
+    /// How many calls changed something in AWS.
+    pub aws_writes: u64,
+    /// The whole log line.
+    pub line: Value,
+}
+
+impl Operator {
+    /// Starts the operator; it is not ready yet when this returns.
+    ///
+    /// Operators for the same namespace write one log, one after the other.
+    pub fn start(testbed: &Testbed, settings: &Settings) -> Result<Self> {
+        let name = format!("operator-{}", settings.namespace.as_deref().unwrap_or("all"));
+        let kubeconfig = settings.kubeconfig.clone().unwrap_or_else(|| testbed.kubernetes().kubeconfig());
+        let mut program = Program::new(name, workspace::program("sumu-operator")?)
+            .arguments(["run", "--log-format", "json", "--region", REGION])
+            .arguments(["--aws-endpoint-url", &testbed.aws().endpoint()])
+            .arguments(["--websocket-endpoint", &testbed.aws().websocket_template()])
+            .arguments(["--management-endpoint", &testbed.aws().management_template()])
+            .argument("--functions-dir")
+            .argument(testbed.functions()?)
+            .arguments(&settings.arguments)
+            // Clean, so that what the developer has set for AWS or a cluster reaches neither.
+            .clean_environment()
+            .variable("KUBECONFIG", kubeconfig)
+            .variable("AWS_ACCESS_KEY_ID", KEY)
+            .variable("AWS_SECRET_ACCESS_KEY", KEY)
+            .variable("RUST_BACKTRACE", "1");
+        if let Some(namespace) = &settings.namespace {
+            program = program.arguments(["--namespace", namespace]);
+        }
+        if let Some(seconds) = settings.resync_seconds {
+            program = program.argument("--resync-seconds").argument(seconds.to_string());
+        }
+        if let Ok(filter) = std::env::var("SUMU_TEST_LOG") {
+            program = program.variable("RUST_LOG", filter);
+        }
+        Ok(Self { process: testbed.folder().start(&program)? })
+    }
+
+    /// Kills it at once, as a crash would.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Asks it to end, as a cluster does, and says how it ended.
+    pub fn terminate(&mut self) -> Result<std::process::ExitStatus> {
+        self.process.terminate()
+    }
+
+    /// Fails with the end of its log when it has ended.
+    pub fn ensure_running(&mut self) -> Result<()> {
+        self.process.ensure_running()
+    }
+
+    /// Every JSON line that it has logged so far. What is no JSON (a panic, say) is left out.
+    pub fn log(&self) -> Result<Vec<Value>> {
+        let text = std::fs::read_to_string(self.process.log())?;
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Every pass that it has finished so far, oldest first.
+    pub fn passes(&self) -> Result<Vec<Pass>> {
+        let log = self.log()?;
+        Ok(log.into_iter().filter(|line| field(line, "message") == Some(&"pass finished".into())).map(pass).collect())
+    }
+
+    /// How much memory it holds, in KiB.
+    pub fn memory_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(resident.trim().trim_end_matches("kB").trim().parse()?)
+    }
+}
+
+fn pass(line: Value) -> Pass {
+    let number = |name| field(&line, name).and_then(Value::as_u64).unwrap_or_default();
+    Pass { aws_reads: number("aws_reads"), aws_writes: number("aws_writes"), line }
+}
+
+/// A field of a log line, wherever the format puts it.
+fn field<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
+    line.get(name).or_else(|| line.get("fields")?.get(name))
+}

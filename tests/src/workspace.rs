@@ -1,0 +1,102 @@
+//! Where things are: the checkout, what `make setup` made and what `make build` built.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use crate::{Context, Error, Result};
+
+/// The four functions' programs.
+const FUNCTIONS: [&str; 4] = ["authorizer", "routes", "pusher", "watchdog"];
+
+/// The machine's architecture in AWS's words.
+#[must_use]
+pub fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
+}
+
+/// The top of the checkout.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A folder for what is made once and used by many runs.
+pub fn cache() -> Result<PathBuf> {
+    if let Some(cache) = std::env::var_os("SUMU_CACHE") {
+        return Ok(cache.into());
+    }
+    let home = std::env::var_os("HOME").context("neither SUMU_CACHE nor HOME is set")?;
+    Ok(Path::new(&home).join(".cache/sumu"))
+}
+
+/// A Kubernetes program: from `KUBEBUILDER_ASSETS` when that is set, else from `make setup`.
+pub fn kubernetes_program(name: &str) -> Result<PathBuf> {
+    match std::env::var_os("KUBEBUILDER_ASSETS") {
+        Some(folder) if !folder.is_empty() => existing(Path::new(&folder).join(name), "unset KUBEBUILDER_ASSETS"),
+        _ => existing(cache()?.join("testbed/bin").join(name), "run `make setup`"),
+    }
+}
+
+/// The Python that has the emulator and boto3.
+pub fn python() -> Result<PathBuf> {
+    existing(cache()?.join("testbed/venv/bin/python"), "run `make setup`")
+}
+
+/// A program of this workspace, from the target folder that the running program is in.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let running = std::env::current_exe()?;
+    // A test is in `debug/deps`, the demo in `debug`.
+    let near = running.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    near.with_context(|| {
+        format!(
+            "there is no program {name} beside {}: run `make build`, which builds the whole workspace",
+            running.display()
+        )
+    })
+}
+
+/// The folder with the functions' packages, packed again when a program is newer than its package.
+pub fn functions() -> Result<PathBuf> {
+    let folder = cache()?.join("functions");
+    let packages = folder.join(architecture());
+    let mut stale = false;
+    for function in FUNCTIONS {
+        let built = changed(&program(function)?)?;
+        stale |= !changed(&packages.join(format!("{function}.zip"))).is_ok_and(|packed| packed >= built);
+    }
+    if stale {
+        pack(&folder)?;
+    }
+    Ok(folder)
+}
+
+/// Packs into a folder of its own first: another run may be reading the packages.
+fn pack(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder.join(architecture()))?;
+    let fresh = tempfile::Builder::new().prefix(".new-").tempdir_in(folder)?;
+    let operator = program("sumu-operator")?;
+    let from = operator.parent().context("the operator is in no folder")?;
+    let output = Command::new(&operator)
+        .args(["package".as_ref(), "--from".as_ref(), from.as_os_str(), "--to".as_ref(), fresh.path().as_os_str()])
+        .args(["--architecture", architecture()])
+        .output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(Error::new(said).within("`sumu-operator package` failed"));
+    }
+    for function in FUNCTIONS {
+        let package = Path::new(architecture()).join(format!("{function}.zip"));
+        std::fs::rename(fresh.path().join(&package), folder.join(&package))
+            .with_context(|| format!("`sumu-operator package` made no {}", package.display()))?;
+    }
+    Ok(())
+}
+
+fn changed(path: &Path) -> Result<SystemTime> {
+    Ok(std::fs::metadata(path)?.modified()?)
+}
+
+fn existing(path: PathBuf, remedy: &str) -> Result<PathBuf> {
+    if path.is_file() { Ok(path) } else { Err(Error::new(format!("{} is not there: {remedy}", path.display()))) }
+}

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Makes the programs of the testbed: the Kubernetes API server, etcd and kubectl from the pinned Go module,
+# and a Python environment with the AWS emulator and boto3 from the hash-pinned requirements.
+#
+# Everything goes to ${SUMU_CACHE:-$HOME/.cache/sumu}/testbed and is left alone while its pins stay the same.
+# A run that was cut short leaves nothing that a later run would take for complete: each program is renamed
+# into place, and the link `venv` and the stamp of `bin` are written last.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${SUMU_CACHE:-$HOME/.cache/sumu}/testbed
+mkdir -p "$cache"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+need() { command -v "$1" >/dev/null || die "$1 is not there; $2"; }
+digest() { cat "$@" | sha256sum | cut -c1-16; }
+
+# Two runs at once (a demo beside the tests) must not write the same files.
+exec 9>"$cache/.lock"
+flock 9
+
+programs() {
+    local bin=$cache/bin stamp
+    if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
+        for program in kube-apiserver etcd kubectl; do
+            [ -x "$KUBEBUILDER_ASSETS/$program" ] || die "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS has no $program"
+        done
+        return
+    fi
+    stamp=$(digest "$here/go.mod" "$here/go.sum" "${BASH_SOURCE[0]}")
+    if [ "$(cat "$bin/.stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
+
+    need go "install Go 1.26, or point KUBEBUILDER_ASSETS at a folder with kube-apiserver, etcd and kubectl"
+    mkdir -p "$bin"
+    rm -f "$bin/.stamp"
+    build etcd go.etcd.io/etcd/server/v3
+    build kubectl k8s.io/kubernetes/cmd/kubectl
+    build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
+    echo "$stamp" >"$bin/.stamp"
+}
+
+build() {
+    local version flags='-s -w' package
+    # Without it kubectl refuses to tell its version, and the API server serves as one of no version.
+    version=$(cd "$here" && go list -mod=readonly -m -f '{{.Version}}' k8s.io/kubernetes)
+    for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+        flags+=" -X $package.gitVersion=$version"
+    done
+    say "building $1 (all three take about five minutes the first time)"
+    (cd "$here" && go build -mod=readonly -trimpath -ldflags="$flags" -o "$cache/bin/.$1.new" "$2")
+    mv "$cache/bin/.$1.new" "$cache/bin/$1"
+}
+
+python_environment() {
+    local name
+    need python3 "install Python 3.11 or newer with its venv module"
+    # The version is part of the key: an environment does not survive another Python.
+    name=venv-$( (cat "$here/requirements.txt"; python3 -V) | digest)
+    if [ "$(readlink "$cache/venv" 2>/dev/null)" = "$name" ] && [ -x "$cache/venv/bin/python" ]; then return; fi
+
+    say "making the Python environment"
+    rm -rf "$cache/${name:?}"
+    python3 -m venv "$cache/$name"
+    "$cache/$name/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+        --requirement "$here/requirements.txt"
+    "$cache/$name/bin/python" -m pip check --quiet
+    rm -rf "$cache/.venv.new"
+    ln -s "$name" "$cache/.venv.new"
+    mv -T "$cache/.venv.new" "$cache/venv"
+    find "$cache" -maxdepth 1 -name 'venv-*' ! -name "$name" -exec rm -rf {} +
+}
+
+programs
+python_environment

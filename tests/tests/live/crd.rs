@@ -1,0 +1,270 @@
+//! The CRD in a real API server: what it admits, and what it refuses with which sentence.
+
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use sumu_tests::{Context, Result, Testbed, ensure, ensure_eq, story, workspace};
+
+/// The smallest stack that there is.
+fn minimal() -> Value {
+    json!({
+        "apiVersion": "sumu.live/v1alpha1",
+        "kind": "SumuStack",
+        "metadata": {"name": "live"},
+        "spec": {"authorizer": {"issuers": [{"jwksUri": "https://issuer.example/keys"}]}},
+    })
+}
+
+/// Every field, as the contract shows it.
+fn full() -> Value {
+    let mut full = minimal();
+    full["spec"] = json!({
+        "aws": {"region": "us-east-1", "roleArn": "arn:aws:iam::123456789012:role/sumu", "externalId": "tenant-1"},
+        "stageName": "live",
+        "tags": {"team": "chat"},
+        "authorizer": {
+            "issuers": [{
+                "jwksUri": "https://issuer.example/.well-known/jwks.json",
+                "issuer": "https://issuer.example/",
+                "audiences": ["sumu-websocket"],
+            }],
+            "verifyExpiration": true,
+            "leewaySeconds": 30,
+            "principalClaim": "sub",
+            "tokenSources": ["QueryString", "Header", "Subprotocol"],
+        },
+        "connections": {"ttlSeconds": 7200, "pointInTimeRecovery": false, "deletionProtection": false},
+        "gateway": {
+            "throttling": {"rateLimit": 10000, "burstLimit": 5000},
+            "accessLogs": {"enabled": true, "retentionDays": 3},
+            "customDomain": {
+                "domainName": "live.example.com",
+                "certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
+                "path": "push",
+                "hostedZoneId": "Z0123456789",
+            },
+        },
+        "presence": {"source": "Queue", "gracePeriodSeconds": 0},
+        "pusher": {"emptyUsers": "Broadcast", "maxConcurrency": 10, "maxRate": 7000, "maxAttempts": 5},
+        "messages": {
+            "subscriptions": [{
+                "protocol": "sqs",
+                "endpoint": "arn:aws:sqs:us-east-1:123456789012:chat",
+                "rawMessageDelivery": true,
+                "filterPolicy": {"source": ["apigw.route.publish"]},
+            }],
+            "consumers": [{"functionArn": "arn:aws:lambda:us-east-1:123456789012:function:chat", "batchSize": 5}],
+        },
+        "functions": {
+            "architecture": "x86_64", "memoryMiB": 256, "logRetentionDays": 14, "package": {"embedded": {}},
+        },
+        "export": {"configMapName": "live-sumu"},
+        "deletionPolicy": "Delete",
+        "suspend": false,
+    });
+    full
+}
+
+async fn stacks(testbed: &Testbed, namespace: &str) -> Result<Api<DynamicObject>> {
+    let kind: ApiResource = serde_json::from_value(json!({
+        "group": "sumu.live", "version": "v1alpha1", "api_version": "sumu.live/v1alpha1",
+        "kind": "SumuStack", "plural": "sumustacks",
+    }))?;
+    Ok(Api::namespaced_with(testbed.kubernetes().client().await?, namespace, &kind))
+}
+
+/// What the API server says to a manifest that it refuses.
+fn refusal(answer: Result<DynamicObject, kube::Error>) -> Result<String> {
+    match answer {
+        Ok(admitted) => Ok(format!("admitted: {}", serde_json::to_string(&admitted.data)?)),
+        Err(kube::Error::Api(status)) => Ok(status.message),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One changed field, as a JSON merge patch of the minimal stack's spec, and a part of the expected sentence.
+fn refused() -> Vec<(Value, &'static str)> {
+    let issuer = |field: &str, value: Value| {
+        let mut issuer = json!({"jwksUri": "https://issuer.example/keys"});
+        issuer[field] = value;
+        json!({"authorizer": {"issuers": [issuer]}})
+    };
+    let subscription = |value: Value| json!({"messages": {"subscriptions": [value]}});
+    let consumer = |field: &str, value: Value| {
+        let mut consumer = json!({"functionArn": "arn:aws:lambda:us-east-1:123456789012:function:chat"});
+        consumer[field] = value;
+        json!({"messages": {"consumers": [consumer]}})
+    };
+    let mut table = vec![
+        (json!({"authorizer": null}), "spec.authorizer: Required value"),
+        (json!({"authorizer": {"issuers": []}}), "should have at least 1 items"),
+        (issuer("jwksUri", json!("http://issuer.example/keys")), "jwksUri must begin with https://"),
+        (issuer("jwksUri", json!("http://localhost.example/keys")), "jwksUri must begin with https://"),
+        (issuer("jwksUri", json!("ftp://issuer.example/keys")), "should match '^https?://"),
+        (issuer("audiences", json!([""])), "should be at least 1 chars long"),
+        (json!({"authorizer": {"leewaySeconds": 601}}), "should be less than or equal to 600"),
+        (json!({"authorizer": {"tokenSources": []}}), "should have at least 1 items"),
+        (json!({"authorizer": {"tokenSources": ["Cookie"]}}), "Unsupported value: \"Cookie\""),
+        (json!({"authorizer": {"tokenSources": ["Header", "Header"]}}), "Duplicate value: \"Header\""),
+        (json!({"aws": {"region": "Ireland"}}), "spec.aws.region"),
+        (json!({"aws": {"roleArn": "sumu"}}), "spec.aws.roleArn"),
+        (json!({"aws": {"externalId": "tenant-1"}}), "spec.aws.externalId needs spec.aws.roleArn"),
+        (json!({"stageName": "a/b"}), "spec.stageName"),
+        (json!({"tags": {"aws:team": "chat"}}), "must not start with 'aws:'"),
+        (json!({"tags": {"sumu.live/owner": "me"}}), "must not start with 'aws:'"),
+        (json!({"connections": {"ttlSeconds": 59}}), "should be greater than or equal to 60"),
+        (json!({"gateway": {"throttling": {"rateLimit": 0}}}), "should be greater than or equal to 1"),
+        (json!({"gateway": {"accessLogs": {"retentionDays": 2}}}), "spec.gateway.accessLogs.retentionDays"),
+        (json!({"gateway": {"customDomain": {}}}), "spec.gateway.customDomain.domainName: Required value"),
+        (
+            json!({"gateway": {"customDomain": {"domainName": "a.example", "hostedZoneId": "Z1"}}}),
+            "spec.gateway.customDomain.hostedZoneId needs certificateArn",
+        ),
+        (json!({"presence": {"source": "Nowhere"}}), "Unsupported value: \"Nowhere\""),
+        (json!({"presence": {"gracePeriodSeconds": 901}}), "should be less than or equal to 900"),
+        (json!({"pusher": {"maxConcurrency": 1}}), "should be greater than or equal to 2"),
+        (json!({"pusher": {"emptyUsers": "Ignore"}}), "Unsupported value: \"Ignore\""),
+        (json!({"functions": {"memoryMiB": 64}}), "should be greater than or equal to 128"),
+        (json!({"functions": {"architecture": "riscv"}}), "Unsupported value: \"riscv\""),
+        (json!({"functions": {"package": {}}}), "takes exactly one of embedded and s3"),
+        (
+            json!({"functions": {"package": {"embedded": {}, "s3": {"bucket": "code"}}}}),
+            "takes exactly one of embedded and s3",
+        ),
+        (json!({"export": {"configMapName": "Live"}}), "spec.export.configMapName"),
+        (json!({"deletionPolicy": "Orphan"}), "Unsupported value: \"Orphan\""),
+    ];
+    table.extend([
+        (subscription(json!({"protocol": "pigeon", "endpoint": "roof"})), "Unsupported value: \"pigeon\""),
+        (subscription(json!({"protocol": "firehose", "endpoint": "arn"})), "needs subscriptionRoleArn"),
+        (
+            subscription(json!({"protocol": "email", "endpoint": "a@b.example", "rawMessageDelivery": true})),
+            "rawMessageDelivery works only with the protocols sqs, http, https and firehose",
+        ),
+        (consumer("functionArn", json!("chat")), "functionArn"),
+        (consumer("batchSize", json!(11)), "a batchSize over 10 needs maximumBatchingWindowSeconds"),
+        (consumer("maximumConcurrency", json!(1)), "should be greater than or equal to 2"),
+    ]);
+    table
+}
+
+/// RFC 7386.
+fn merge(into: &mut Value, patch: &Value) {
+    let (Value::Object(into), Value::Object(patch)) = (&mut *into, patch) else {
+        *into = patch.clone();
+        return;
+    };
+    for (key, value) in patch {
+        if value.is_null() {
+            into.remove(key);
+        } else {
+            merge(into.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+#[test]
+fn the_api_server_refuses_wrong_stacks_and_says_why() -> Result<()> {
+    story(async |testbed| {
+        let namespace = testbed.kubernetes().namespace("crd").await?;
+        let stacks = stacks(testbed, &namespace).await?;
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let mut wrong = Vec::new();
+        for (patch, sentence) in refused() {
+            let mut manifest = minimal();
+            merge(&mut manifest["spec"], &patch);
+            let said = refusal(stacks.create(&dry, &serde_json::from_value(manifest)?).await)?;
+            if !said.contains(sentence) {
+                wrong.push(format!("{patch}\n  expected: {sentence}\n  got:      {said}"));
+            }
+        }
+        ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+        Ok(())
+    })
+}
+
+#[test]
+fn the_api_server_admits_the_smallest_stack_and_fills_in_the_defaults() -> Result<()> {
+    story(async |testbed| {
+        let namespace = testbed.kubernetes().namespace("crd").await?;
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let stack = stacks(testbed, &namespace).await?.create(&dry, &serde_json::from_value(minimal())?).await?;
+        let spec = &stack.data["spec"];
+        ensure_eq!(spec["stageName"], json!("live"), "the stage");
+        ensure_eq!(spec["authorizer"]["leewaySeconds"], json!(30), "the leeway");
+        ensure_eq!(spec["authorizer"]["tokenSources"], json!(["QueryString"]), "the token sources");
+        ensure_eq!(spec["connections"]["ttlSeconds"], json!(7200), "the TTL");
+        ensure_eq!(spec["gateway"]["throttling"], json!({"rateLimit": 10000, "burstLimit": 5000}), "the limits");
+        ensure_eq!(spec["presence"], json!({"source": "Queue", "gracePeriodSeconds": 0}), "presence");
+        ensure_eq!(spec["functions"]["package"], json!({"embedded": {}}), "the package");
+        ensure_eq!(spec["deletionPolicy"], json!("Delete"), "the deletion policy");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_api_server_admits_every_field_of_the_contract() -> Result<()> {
+    story(async |testbed| {
+        let namespace = testbed.kubernetes().namespace("crd").await?;
+        // By kubectl, which is strict: a field that the schema does not know is an error.
+        let arguments = ["create", "--dry-run=server", "--validate=strict", "--filename=-", "--namespace", &namespace];
+        testbed.kubernetes().kubectl_ok(&arguments, &full().to_string()).await?;
+
+        let mut unknown = full();
+        unknown["spec"]["pusher"]["maxSpeed"] = json!(1);
+        let answer = testbed.kubernetes().kubectl(&arguments, &unknown.to_string()).await?;
+        ensure!(answer.stderr.contains("unknown field \"spec.pusher.maxSpeed\""), "said: {}", answer.stderr);
+        Ok(())
+    })
+}
+
+#[test]
+fn the_api_server_admits_every_example() -> Result<()> {
+    story(async |testbed| {
+        // The examples are in this namespace, and a dry run makes none.
+        testbed.kubernetes().kubectl_ok(&["create", "namespace", "apps"], "").await?;
+        for entry in std::fs::read_dir(workspace::root().join("examples"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "yaml") {
+                let path = path.to_str().context("a path that is no text")?;
+                let arguments = ["apply", "--dry-run=server", "--validate=strict", "--filename", path];
+                testbed.kubernetes().kubectl_ok(&arguments, "").await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_clients_rely_on_cannot_change() -> Result<()> {
+    story(async |testbed| {
+        let namespace = testbed.kubernetes().namespace("crd").await?;
+        let stacks = stacks(testbed, &namespace).await?;
+        let mut manifest = minimal();
+        manifest["spec"]["aws"] = json!({"region": "us-east-1"});
+        stacks.create(&PostParams::default(), &serde_json::from_value(manifest)?).await?;
+        for (patch, sentence) in [
+            (json!({"stageName": "other"}), "spec.stageName cannot change"),
+            (json!({"aws": {"region": "eu-west-1"}}), "spec.aws.region cannot change"),
+            (json!({"aws": {"region": null}}), "spec.aws.region cannot change"),
+        ] {
+            let patch = Patch::Merge(json!({"spec": patch}));
+            let said = refusal(stacks.patch("live", &PatchParams::default(), &patch).await)?;
+            ensure!(said.contains(sentence), "expected: {sentence}\n  got:      {said}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn kubectl_knows_the_short_name_and_shows_the_columns() -> Result<()> {
+    story(async |testbed| {
+        let namespace = testbed.kubernetes().namespace("crd").await?;
+        let arguments = ["create", "--filename=-", "--namespace", &namespace];
+        testbed.kubernetes().kubectl_ok(&arguments, &minimal().to_string()).await?;
+        let table = testbed.kubernetes().kubectl_ok(&["get", "sumu", "--namespace", &namespace], "").await?;
+        let header: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
+        ensure_eq!(header, ["NAME", "READY", "STATUS", "ENDPOINT", "AGE"], "the columns");
+        Ok(())
+    })
+}
