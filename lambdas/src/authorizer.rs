@@ -134,4 +134,6 @@ impl<K: Keys, C: Clock> Authorizer<K, C> {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
