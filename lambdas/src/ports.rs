@@ -69,7 +69,7 @@ pub struct Connection {
     pub connection_id: String,
     /// When it was made (epoch milliseconds).
     pub connected_at: u64,
-    /// When the row counts as deleted (epoch seconds), whether or not DynamoDB has done so.
+    /// When the row counts as deleted (epoch seconds), whether or not `DynamoDB` has done so.
     pub delete_at: Option<u64>,
 }
 
@@ -115,11 +115,7 @@ pub struct Cursor {
 /// The connections table, for those who address its users.
 pub trait Audience: Sync {
     /// A page of one user's connections, strongly consistent.
-    fn of_user(
-        &self,
-        user_id: &str,
-        from: Option<&Cursor>,
-    ) -> impl Future<Output = Result<Page, PortError>> + Send;
+    fn of_user(&self, user_id: &str, from: Option<&Cursor>) -> impl Future<Output = Result<Page, PortError>> + Send;
 
     /// A page of everyone's connections.
     fn everyone(&self, from: Option<&Cursor>) -> impl Future<Output = Result<Page, PortError>> + Send;
@@ -202,11 +198,7 @@ pub struct Message {
 /// One SQS queue.
 pub trait Queue: Sync {
     /// Sends, to be received after `delay_seconds` at the earliest; returns the message's id.
-    fn send(
-        &self,
-        message: &Message,
-        delay_seconds: u32,
-    ) -> impl Future<Output = Result<String, PortError>> + Send;
+    fn send(&self, message: &Message, delay_seconds: u32) -> impl Future<Output = Result<String, PortError>> + Send;
 }
 
 /// One SNS topic.
@@ -249,16 +241,8 @@ pub trait Presence: Sync {
     fn read(&self, user_id: &str) -> impl Future<Output = Result<Option<PresenceItem>, PortError>> + Send;
 
     /// Replaces the user's item on condition that its version is still `item.version - 1` (0: there is none).
-    fn change(
-        &self,
-        user_id: &str,
-        item: &PresenceItem,
-    ) -> impl Future<Output = Result<Written, PortError>> + Send;
+    fn change(&self, user_id: &str, item: &PresenceItem) -> impl Future<Output = Result<Written, PortError>> + Send;
 
     /// Notes that `version` was announced, on condition that it is still the item's.
-    fn mark_announced(
-        &self,
-        user_id: &str,
-        version: u64,
-    ) -> impl Future<Output = Result<Written, PortError>> + Send;
+    fn mark_announced(&self, user_id: &str, version: u64) -> impl Future<Output = Result<Written, PortError>> + Send;
 }

@@ -18,9 +18,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sumu_contract::message::{
-    CONNECTION_ID, REQUEST_ID, SOURCE, SOURCE_PUBLISH, SOURCE_SEND, TIMESTAMP, USER_ID,
-};
+use sumu_contract::message::{CONNECTION_ID, REQUEST_ID, SOURCE, SOURCE_PUBLISH, SOURCE_SEND, TIMESTAMP, USER_ID};
 
 use self::event::{Event, NotOurs};
 use self::frame::{Fault, Frame};

@@ -1,4 +1,4 @@
-//! Structured log lines: JSON on standard output, which Lambda carries to CloudWatch Logs.
+//! Structured log lines: JSON on standard output, which Lambda carries to `CloudWatch` Logs.
 //!
 //! One line an invocation tells counts, durations and ids; a refusal or a failed record adds one with its reason.
 //! The level is fixed and not read from the environment: below `INFO` the runtime and the SDK print whole events and

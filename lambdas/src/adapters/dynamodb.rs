@@ -1,4 +1,4 @@
-//! The tables of a stack in DynamoDB.
+//! The tables of a stack in `DynamoDB`.
 //!
 //! Every attribute goes by a placeholder, since `state` and others are reserved words of the expression language.
 

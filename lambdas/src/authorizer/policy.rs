@@ -48,8 +48,7 @@ mod tests {
 
     #[test]
     fn an_allow_names_the_user_the_method_and_the_context() {
-        let principal =
-            Principal { user_id: "u".into(), expires_at: Some(7), issuer: Some("https://i/".into()) };
+        let principal = Principal { user_id: "u".into(), expires_at: Some(7), issuer: Some("https://i/".into()) };
         assert_eq!(
             allow(&principal, "arn:m"),
             json!({

@@ -63,7 +63,7 @@ fn authorizer(cloud: &Cloud, settings: AuthorizerSettings) -> Authorizer<Cloud, 
 
 /// Whom the token lets in, or why it does not.
 fn judge_with(cloud: &Cloud, settings: AuthorizerSettings, token: &str) -> Result<String, Refusal> {
-    let (policy, refusal) = run(authorizer(cloud, settings).answer(&event(token))).unwrap();
+    let Ok((policy, refusal)) = run(authorizer(cloud, settings).answer(&event(token))) else { panic!("a fault") };
     let effect = &policy["policyDocument"]["Statement"][0]["Effect"];
     match refusal {
         None => {
@@ -91,28 +91,21 @@ fn refused(claims: &Value) -> Refusal {
 
 #[test]
 fn a_good_token_of_every_algorithm_lets_its_user_in() {
-    let cases: [(&TestKey, &str, &[(Algorithm, &str)]); 4] = [
-        (
-            rsa(),
-            "rsa",
-            &[
-                (Algorithm::RS256, "RS256"),
-                (Algorithm::RS384, "RS384"),
-                (Algorithm::RS512, "RS512"),
-                (Algorithm::PS256, "PS256"),
-                (Algorithm::PS384, "PS384"),
-                (Algorithm::PS512, "PS512"),
-            ],
-        ),
-        (p256(), "p256", &[(Algorithm::ES256, "ES256")]),
-        (p384(), "p384", &[(Algorithm::ES384, "ES384")]),
-        (ed25519(), "ed", &[(Algorithm::EdDSA, "EdDSA"), (Algorithm::EdDSA, "Ed25519")]),
+    let cases = [
+        (rsa(), "rsa", Algorithm::RS256, "RS256"),
+        (rsa(), "rsa", Algorithm::RS384, "RS384"),
+        (rsa(), "rsa", Algorithm::RS512, "RS512"),
+        (rsa(), "rsa", Algorithm::PS256, "PS256"),
+        (rsa(), "rsa", Algorithm::PS384, "PS384"),
+        (rsa(), "rsa", Algorithm::PS512, "PS512"),
+        (p256(), "p256", Algorithm::ES256, "ES256"),
+        (p384(), "p384", Algorithm::ES384, "ES384"),
+        (ed25519(), "ed", Algorithm::EdDSA, "EdDSA"),
+        (ed25519(), "ed", Algorithm::EdDSA, "Ed25519"),
     ];
-    for (key, kid, algorithms) in cases {
-        for (algorithm, name) in algorithms {
-            let token = key.sign(*algorithm, &json!({"alg": name, "kid": kid}), &claims());
-            assert_eq!(judge(&token), Ok("user".into()), "{name}");
-        }
+    for (key, kid, algorithm, name) in cases {
+        let token = key.sign(algorithm, &json!({"alg": name, "kid": kid}), &claims());
+        assert_eq!(judge(&token), Ok("user".into()), "{name}");
     }
 }
 
@@ -196,7 +189,9 @@ fn the_key_decides_the_algorithm_and_the_header_cannot_talk_it_round() {
         assert_eq!(judge(&token), Err(Refusal::AlgorithmRefused), "{name}");
     }
     // Signed with the public key as a shared secret.
-    for secret in [rsa().public_der.as_slice(), rsa().certificate.as_bytes(), rsa().jwk["n"].as_str().unwrap().as_bytes()] {
+    for secret in
+        [rsa().public_der.as_slice(), rsa().certificate.as_bytes(), rsa().jwk["n"].as_str().unwrap().as_bytes()]
+    {
         let forger = TestKey {
             certificate: String::new(),
             jwk: json!({}),
@@ -313,7 +308,7 @@ fn certificates_of_firebase_are_keys() {
 fn expiry_is_checked_with_leeway_and_only_if_wanted() {
     assert_eq!(refused(&with(claims(), &json!({"exp": NOW - 30}))), Refusal::Expired);
     assert_eq!(judge(&signed(&with(claims(), &json!({"exp": NOW - 29})))), Ok("user".into()));
-    assert_eq!(judge(&signed(&with(claims(), &json!({"exp": NOW as f64 + 0.5})))), Ok("user".into()));
+    assert_eq!(judge(&signed(&with(claims(), &json!({"exp": 1_800_000_000.5})))), Ok("user".into()));
     assert_eq!(refused(&without(claims(), "exp")), Refusal::ExpirationMissing);
     let lenient = || AuthorizerSettings { verify_expiration: false, ..settings() };
     for claims in [with(claims(), &json!({"exp": 1})), without(claims(), "exp")] {
@@ -323,8 +318,15 @@ fn expiry_is_checked_with_leeway_and_only_if_wanted() {
 
 #[test]
 fn a_date_that_is_none_is_refused() {
-    let dates =
-        [json!("1900000000"), json!(null), json!(true), json!([1]), json!(u64::MAX), json!(1e300), json!(9_007_199_254_740_992_u64)];
+    let dates = [
+        json!("1900000000"),
+        json!(null),
+        json!(true),
+        json!([1]),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(9_007_199_254_740_992_u64),
+    ];
     for date in dates {
         for claim in ["exp", "nbf", "iat"] {
             assert_eq!(refused(&with(claims(), &json!({claim: date}))), Refusal::DateInvalid, "{claim} {date}");
@@ -355,7 +357,9 @@ fn one_audience_of_a_text_or_a_list_is_enough() {
     for audience in [json!("other"), json!(["x", "sumu"])] {
         assert_eq!(judge(&signed(&with(claims(), &json!({"aud": audience})))), Ok("user".into()));
     }
-    for audience in [json!("sum"), json!("sumu "), json!([]), json!(["x"]), json!([["sumu"]]), json!(null), json!({"sumu": 1})] {
+    for audience in
+        [json!("sum"), json!("sumu "), json!([]), json!(["x"]), json!([["sumu"]]), json!(null), json!({"sumu": 1})]
+    {
         assert_eq!(refused(&with(claims(), &json!({"aud": audience}))), Refusal::AudienceRefused, "{audience}");
     }
     assert_eq!(refused(&without(claims(), "aud")), Refusal::AudienceRefused);
@@ -366,7 +370,9 @@ fn one_audience_of_a_text_or_a_list_is_enough() {
 
 #[test]
 fn the_issuer_chooses_the_keys() {
-    for issuer in [json!("https://evil.test/"), json!("https://issuer.test"), json!(null), json!(["https://issuer.test/"])] {
+    for issuer in
+        [json!("https://evil.test/"), json!("https://issuer.test"), json!(null), json!(["https://issuer.test/"])]
+    {
         assert_eq!(refused(&with(claims(), &json!({"iss": issuer}))), Refusal::IssuerUnknown, "{issuer}");
     }
     let cloud = usual();

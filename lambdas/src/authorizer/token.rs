@@ -185,7 +185,9 @@ mod tests {
 
     #[test]
     fn header_names_and_the_scheme_are_case_insensitive() {
-        for (name, value) in [("AUTHORIZATION", "BEARER t"), ("authorization", "bearer t"), ("Authorization", "Bearer t")] {
+        for (name, value) in
+            [("AUTHORIZATION", "BEARER t"), ("authorization", "bearer t"), ("Authorization", "Bearer t")]
+        {
             assert_eq!(find(&json!({"headers": {name: value}}), &ALL).as_deref(), Some("t"));
         }
         assert_eq!(find(&json!({"headers": {"authorization": "Basic abc"}}), &ALL), None);

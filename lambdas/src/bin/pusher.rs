@@ -18,7 +18,6 @@ async fn main() -> Result<(), Error> {
     let retries = SqsQueue::new(&aws, settings.notifications_queue_url);
     let dead_letters = SqsQueue::new(&aws, settings.dead_letter_queue_url);
     let queues = (retries, dead_letters);
-    let pusher =
-        Pusher::new((connections, sockets), queues, SystemClock, settings.empty_users, settings.max_attempts);
+    let pusher = Pusher::new((connections, sockets), queues, SystemClock, settings.empty_users, settings.max_attempts);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| pusher.handle(event.payload))).await
 }

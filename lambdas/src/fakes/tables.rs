@@ -76,7 +76,7 @@ impl Presence for Cloud {
     }
 }
 
-/// Filters behind the page's end, as DynamoDB does: a page may be empty and not the last.
+/// Filters behind the page's end, as `DynamoDB` does: a page may be empty and not the last.
 fn page(state: &State, from: Option<&Cursor>, wanted: impl Fn(&Connection) -> bool) -> Page {
     let size = if state.page_rows == 0 { 2 } else { state.page_rows };
     let after = |connection: &&Connection| {
@@ -85,9 +85,9 @@ fn page(state: &State, from: Option<&Cursor>, wanted: impl Fn(&Connection) -> bo
         })
     };
     let rows: Vec<&Connection> = state.rows.values().filter(|row| wanted(row)).filter(after).take(size).collect();
-    let next = rows.last().filter(|_| rows.len() == size).map(|last| Cursor {
-        user_id: last.user_id.clone(),
-        connection_id: last.connection_id.clone(),
-    });
+    let next = rows
+        .last()
+        .filter(|_| rows.len() == size)
+        .map(|last| Cursor { user_id: last.user_id.clone(), connection_id: last.connection_id.clone() });
     Page { connections: rows.into_iter().cloned().collect(), next }
 }

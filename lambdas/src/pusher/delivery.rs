@@ -14,9 +14,7 @@ use tokio::sync::Semaphore;
 use super::outcome::{Next, next};
 use super::request::{Notification, Recipient, Target};
 use super::retry::{Fate, Unreached, fate};
-use crate::ports::{
-    Attribute, Audience, Clock, Connection, Cursor, Message, Page, PortError, Posted, Queue, Sockets,
-};
+use crate::ports::{Attribute, Audience, Clock, Connection, Cursor, Message, Page, PortError, Posted, Queue, Sockets};
 use crate::telemetry::Chain;
 
 /// How many posts are under way at once in the whole process.
@@ -168,7 +166,7 @@ impl<A: Audience, S: Sockets, Q: Queue, D: Queue, C: Clock> Delivery<'_, A, S, Q
         }
     }
 
-    /// The connections of a page that count. DynamoDB may delete rows days after their time.
+    /// The connections of a page that count. `DynamoDB` may delete rows days after their time.
     fn live(&self, page: Page) -> Vec<Recipient> {
         let now = self.clock.now();
         let row = |Connection { user_id, connection_id, connected_at, .. }| Recipient::Row {

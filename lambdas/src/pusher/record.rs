@@ -135,7 +135,9 @@ mod tests {
         };
         let envelope = json!({"Type": "Notification", "TopicArn": "arn", "Message": "{\"Type\":\"Notification\"}"});
         assert_eq!(of(envelope), "{\"Type\":\"Notification\"}");
-        for other in [json!({"Type": "Notification", "Message": "x"}), json!({"Type": "x", "TopicArn": "a", "Message": "m"})] {
+        for other in
+            [json!({"Type": "Notification", "Message": "x"}), json!({"Type": "x", "TopicArn": "a", "Message": "m"})]
+        {
             assert_eq!(of(other.clone()), other.to_string());
         }
     }

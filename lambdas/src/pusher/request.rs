@@ -246,25 +246,24 @@ fn audience(members: &Members<'_>, empty_users: EmptyUsers) -> Result<(Target, E
         (true, EmptyUsers::Reject) => return Err(BadRequest::UsersEmpty),
         (false, _) => Target::Users(user_ids(users)?),
     };
-    let exclude = ExcludeForm {
-        users: read(members.exclude_users, BadRequest::ExcludeUsersInvalid)?,
-        connections: None,
-    };
+    let exclude =
+        ExcludeForm { users: read(members.exclude_users, BadRequest::ExcludeUsersInvalid)?, connections: None };
     Ok((target, exclude))
 }
 
 fn explicit(form: TargetForm) -> Result<Target, BadRequest> {
     match form {
-        TargetForm { users: Some(users), connections: None, broadcast: None } => match users.is_empty() {
-            true => Err(BadRequest::TargetEmpty),
-            false => user_ids(users).map(Target::Users),
-        },
+        TargetForm { users: Some(users), connections: None, broadcast: None } => {
+            if users.is_empty() {
+                Err(BadRequest::TargetEmpty)
+            } else {
+                user_ids(users).map(Target::Users)
+            }
+        }
         TargetForm { users: None, connections: Some(connections), broadcast: None } => {
             let mut seen = HashSet::new();
-            let unique: Vec<Recipient> = connections
-                .into_iter()
-                .filter(|recipient| seen.insert(recipient.connection_id().to_owned()))
-                .collect();
+            let unique: Vec<Recipient> =
+                connections.into_iter().filter(|recipient| seen.insert(recipient.connection_id().to_owned())).collect();
             match unique.as_slice() {
                 [] => Err(BadRequest::TargetEmpty),
                 all if all.iter().any(|recipient| recipient.connection_id().is_empty()) => {
@@ -278,7 +277,7 @@ fn explicit(form: TargetForm) -> Result<Target, BadRequest> {
     }
 }
 
-/// Each user once, in the order named. An id that nobody can have is the backend's mistake, and DynamoDB would refuse
+/// Each user once, in the order named. An id that nobody can have is the backend's mistake, and `DynamoDB` would refuse
 /// to look for it.
 fn user_ids(users: Vec<String>) -> Result<Vec<String>, BadRequest> {
     if users.iter().any(|user| user.is_empty() || user.len() > USER_ID_BYTES_MAX) {
@@ -296,7 +295,11 @@ fn data(data: Option<&RawValue>) -> Result<Box<RawValue>, BadRequest> {
     RawValue::from_string(data).map_err(|_| BadRequest::NotJson)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of f64 saturate; the sign is checked")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "casts of f64 saturate; the sign is checked"
+)]
 fn epoch_seconds(seconds: f64) -> Result<u64, BadRequest> {
     if seconds >= 0.0 { Ok(seconds as u64) } else { Err(BadRequest::ExpiresAtInvalid) }
 }

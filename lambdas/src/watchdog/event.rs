@@ -60,9 +60,7 @@ mod tests {
 
     #[test]
     fn each_user_is_named_once_at_its_first_place() {
-        let record = |user: &str, number: &str| {
-            json!({"eventName": "INSERT", "dynamodb": {"Keys": {"user_id": {"S": user}}, "SequenceNumber": number}})
-        };
+        let record = |user: &str, number: &str| json!({"eventName": "INSERT", "dynamodb": {"Keys": {"user_id": {"S": user}}, "SequenceNumber": number}});
         let event = json!({"Records": [record("a", "9"), {"dynamodb": {}}, record("b", "10"), record("a", "11")]});
         let batch = Batch::parse(&event).unwrap();
         let named = |user: &str, place, number: &str| Named {

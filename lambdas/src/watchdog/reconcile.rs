@@ -71,10 +71,8 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Reconciler<L
                 self.presence.mark_announced(user_id, item.version).await?
             } else {
                 let now = self.clock.now();
-                let truth = match self.connections.any(user_id, now).await? {
-                    true => State::Online,
-                    false => State::Offline,
-                };
+                let there = self.connections.any(user_id, now).await?;
+                let truth = if there { State::Online } else { State::Offline };
                 if truth == item.state {
                     return Ok(announced);
                 }

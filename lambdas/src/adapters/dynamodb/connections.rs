@@ -43,7 +43,7 @@ impl ConnectionsTable {
             .send()
             .await
             .map_err(|error| PortError::new("Query", error))?;
-        Ok(page(answer.items.unwrap_or_default(), answer.last_evaluated_key.as_ref()))
+        Ok(page(answer.items(), answer.last_evaluated_key.as_ref()))
     }
 }
 
@@ -79,7 +79,7 @@ impl Audience for ConnectionsTable {
             .send()
             .await
             .map_err(|error| PortError::new("Scan", error))?;
-        Ok(page(answer.items.unwrap_or_default(), answer.last_evaluated_key.as_ref()))
+        Ok(page(answer.items(), answer.last_evaluated_key.as_ref()))
     }
 
     async fn forget(&self, user_id: &str, connection_id: &str, connected_at: u64) -> Result<(), PortError> {
@@ -129,7 +129,7 @@ fn key_of_cursor(cursor: &Cursor) -> Item {
     key(&cursor.user_id, &cursor.connection_id)
 }
 
-fn page(items: Vec<Item>, last: Option<&Item>) -> Page {
+fn page(items: &[Item], last: Option<&Item>) -> Page {
     let cursor = |last: &Item| {
         Some(Cursor {
             user_id: text_of(last, USER_ID)?.to_owned(),

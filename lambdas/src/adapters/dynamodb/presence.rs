@@ -55,9 +55,7 @@ impl Presence for PresenceTable {
         let call = self.client.put_item().table_name(&self.name).set_item(Some(row));
         let call = match version.saturating_sub(1) {
             0 => call.condition_expression("attribute_not_exists(#version)"),
-            read => {
-                call.condition_expression("#version = :read").expression_attribute_values(":read", number(read))
-            }
+            read => call.condition_expression("#version = :read").expression_attribute_values(":read", number(read)),
         };
         match call.expression_attribute_names("#version", VERSION).send().await {
             Ok(_) => Ok(Written::Done),
