@@ -1,2 +1,41 @@
-//! The operator.
+//! The SUMU operator: makes and keeps the AWS resources of each `SumuStack`.
+//!
+//! ```text
+//! SumuStack ──stack──▶ StackSpec ──desired──▶ Desired ─┐
+//!    ▲                                                  ├─plan─▶ Plan {steps, waits}
+//!    │          AWS ──cloud──▶ Observed ────────────────┘            │
+//!    │                 ▲                                             ▼
+//!    │                 └──────────────── converge ◀── cloud (one step = one call)
+//!    └──────── status ◀── Pass (on every path, once)
+//! ```
+//!
+//! The modules, in the order of that picture. Those marked *pure* hold no client and no clock.
+//!
+//! | module | what it does | |
+//! |---|---|---|
+//! | [`sumu_stack`] | the custom resource | data |
+//! | [`stack`] | checks it, names things | pure |
+//! | [`desired`] | what should exist | pure |
+//! | [`observed`] | what exists | data |
+//! | [`plan`] | the next calls | pure |
+//! | [`cloud`] | the port to AWS, and AWS behind it | I/O |
+//! | [`converge`] | one pass over all of these | I/O through `cloud` |
+//! | [`status`] | what is reported | pure |
+//! | [`backoff`] | when to look again | pure |
+//! | [`controller`] | watches the API server, writes status and finalizer | I/O |
+//! | [`packages`] | the functions' code on disk | I/O |
+//! | [`arguments`], [`telemetry`] | the command line and the log | |
+
+pub mod arguments;
+pub mod backoff;
+pub mod cloud;
+pub mod controller;
+pub mod converge;
+pub mod desired;
+pub mod observed;
+pub mod packages;
+pub mod plan;
+pub mod stack;
+pub mod status;
 pub mod sumu_stack;
+pub mod telemetry;

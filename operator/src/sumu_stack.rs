@@ -135,8 +135,10 @@ pub struct Authorizer {
 }
 
 /// One issuer of tokens.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.jwksUri.startsWith('https://') || self.jwksUri.matches('^http://(localhost|127[.]0[.]0[.]1)[:/]')")
+    .message("jwksUri must begin with https:// (http:// is allowed for localhost alone): keys fetched in the clear can be replaced on the way"))]
 pub struct Issuer {
     /// Where its public keys are: a JWK set, or Firebase's map from key id to X.509 certificate.
     #[schemars(length(max = 1024), regex(pattern = "^https?://[^ ]+$"))]

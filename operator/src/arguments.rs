@@ -1,0 +1,118 @@
+//! The command line. Every flag has an environment variable.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::desired::Endpoints;
+use crate::sumu_stack::Architecture;
+use crate::telemetry::LogFormat;
+
+/// The SUMU operator: live WebSockets on AWS from one Kubernetes object.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch `SumuStack` objects and keep their AWS resources.
+    Run(RunArguments),
+    /// Print the custom resource definition.
+    Crd,
+    /// Pack the functions' executables as the operator uploads them.
+    Package(PackageArguments),
+}
+
+/// Settings of `run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Watch only this namespace. All namespaces when absent.
+    #[arg(long, env = "SUMU_NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Region of stacks that name none.
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
+    pub region: String,
+
+    /// Where all AWS services are reached, instead of AWS's own addresses: an emulator or a proxy.
+    #[arg(long, env = "AWS_ENDPOINT_URL")]
+    pub aws_endpoint_url: Option<String>,
+
+    /// Template of the address at which clients connect.
+    #[arg(long, env = "SUMU_WEBSOCKET_ENDPOINT", default_value = "wss://{apiId}.execute-api.{region}.{dnsSuffix}/{stage}")]
+    pub websocket_endpoint: String,
+
+    /// Template of the address of API Gateway's management API (`@connections`).
+    #[arg(
+        long,
+        env = "SUMU_MANAGEMENT_ENDPOINT",
+        default_value = "https://{apiId}.execute-api.{region}.{dnsSuffix}/{stage}"
+    )]
+    pub management_endpoint: String,
+
+    /// Folder with the functions' packages: `<architecture>/<function>.zip`.
+    #[arg(long, env = "SUMU_FUNCTIONS_DIR", default_value = "/functions")]
+    pub functions_dir: PathBuf,
+
+    /// Seconds between two looks at a settled stack, give or take a tenth.
+    #[arg(long, env = "SUMU_RESYNC_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub resync_seconds: u64,
+
+    /// How many stacks are worked on at once.
+    #[arg(long, env = "SUMU_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub concurrency: u16,
+
+    /// Form of the log.
+    #[arg(long, env = "SUMU_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+
+    /// What is logged, for example `info` or `sumu_operator=debug`, which shows every plan.
+    #[arg(long, env = "SUMU_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// Settings of `package`.
+#[derive(Debug, Args)]
+pub struct PackageArguments {
+    /// Folder with the executables `authorizer`, `routes`, `pusher` and `watchdog`.
+    #[arg(long)]
+    pub from: PathBuf,
+
+    /// Folder for the packages, as `--functions-dir` of `run` takes it.
+    #[arg(long)]
+    pub to: PathBuf,
+
+    /// The processor that the executables are built for.
+    #[arg(long, default_value = "x86_64")]
+    pub architecture: Architecture,
+}
+
+impl RunArguments {
+    /// Where API Gateway is reached.
+    #[must_use]
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints { websocket: self.websocket_endpoint.clone(), management: self.management_endpoint.clone() }
+    }
+
+    /// Time between two looks at a settled stack.
+    #[must_use]
+    pub const fn resync(&self) -> Duration {
+        Duration::from_secs(self.resync_seconds)
+    }
+}
+
+impl ValueEnum for Architecture {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::X86_64, Self::Arm64]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.as_str()))
+    }
+}

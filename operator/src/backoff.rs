@@ -1,0 +1,110 @@
+//! When to look again. Pure: the caller brings the number of the attempt and the chance.
+
+use std::time::Duration;
+
+use crate::cloud::{CloudError, Kind};
+use crate::converge::Pass;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How long after a pass the next one comes.
+///
+/// `attempt` counts the passes since the stack was last settled or its spec changed; `chance` is between 0 and 1
+/// and spreads retries, so that a hundred stacks do not come back together.
+#[must_use]
+pub fn after_pass(pass: &Pass, attempt: u32, chance: f64, resync: Duration) -> Duration {
+    let failures = pass.failures.iter().map(|failure| after_error(failure.error.kind, attempt, chance, resync));
+    let waits = pass.plan.waits.iter().map(|wait| {
+        // AWS needs a second or two for most things; what takes longer is asked for less often.
+        if wait.reason.ends_by_itself() { SECOND.mul_f64(1.15_f64.powi(exponent(attempt, 20))) } else { MINUTE }
+    });
+    let progress = (pass.applied > 0 && pass.failures.is_empty()).then(|| busy_guard(attempt));
+    failures.chain(waits).chain(progress).min().unwrap_or_else(|| resync.mul_f64(0.9 + 0.2 * chance))
+}
+
+/// How long after a look that failed the next one comes.
+#[must_use]
+pub fn after_look(error: &CloudError, attempt: u32, chance: f64, resync: Duration) -> Duration {
+    after_error(error.kind, attempt, chance, resync)
+}
+
+/// A stack is made in about ten passes. One that still changes something after fifty is fighting with somebody.
+fn busy_guard(attempt: u32) -> Duration {
+    if attempt < 50 { Duration::ZERO } else { MINUTE }
+}
+
+fn after_error(kind: Kind, attempt: u32, chance: f64, resync: Duration) -> Duration {
+    match kind {
+        Kind::AlreadyExists | Kind::NotFound => SECOND.mul_f64(1.5_f64.powi(exponent(attempt, 8))),
+        // Roles spread in about ten seconds: ask densely at first.
+        Kind::Propagating => if attempt < 60 { SECOND * 2 } else { MINUTE },
+        Kind::Busy => if attempt < 120 { SECOND * 3 } else { MINUTE },
+        // Full jitter over a doubling bound (Marc Brooker, "Exponential Backoff And Jitter").
+        Kind::Throttled | Kind::Unreachable | Kind::Internal => {
+            let bound = SECOND.mul_f64(2_f64.powi(exponent(attempt, 6)));
+            SECOND.mul_f64(0.5) + bound.mul_f64(chance)
+        }
+        // Mended outside the cluster, where no event tells us.
+        Kind::Denied | Kind::Quota => if attempt < 5 { MINUTE } else { MINUTE * 5 },
+        // Nothing will change it but a change of the spec, which comes as an event.
+        Kind::Rejected => resync,
+    }
+}
+
+fn exponent(attempt: u32, max: u32) -> i32 {
+    // At most `max`, which is small.
+    i32::try_from(attempt.min(max)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::converge::StepFailure;
+    use crate::observed::Observed;
+    use crate::plan::{Part, Plan, Wait, WaitReason};
+
+    const RESYNC: Duration = Duration::from_secs(600);
+
+    fn pass() -> Pass {
+        Pass { observed: Observed::default(), plan: Plan::default(), applied: 0, failures: vec![] }
+    }
+
+    fn failed(kind: Kind) -> StepFailure {
+        let error = CloudError { operation: "X", resource: "r".into(), kind, code: String::new(), message: String::new() };
+        StepFailure { part: Part::Functions, error }
+    }
+
+    #[test]
+    fn a_settled_stack_is_looked_at_again_after_the_resync_period_give_or_take_a_tenth() {
+        assert_eq!(after_pass(&pass(), 0, 0.0, RESYNC), Duration::from_secs(540));
+        assert_eq!(after_pass(&pass(), 0, 1.0, RESYNC), Duration::from_secs(660));
+    }
+
+    #[test]
+    fn progress_is_followed_at_once_unless_it_never_ends() {
+        let pass = Pass { applied: 3, ..pass() };
+        assert_eq!(after_pass(&pass, 3, 0.5, RESYNC), Duration::ZERO);
+        assert_eq!(after_pass(&pass, 90, 0.5, RESYNC), MINUTE);
+    }
+
+    #[test]
+    fn the_most_urgent_reason_wins() {
+        let pass = Pass { failures: vec![failed(Kind::Denied), failed(Kind::Propagating)], ..pass() };
+        assert_eq!(after_pass(&pass, 1, 0.5, RESYNC), SECOND * 2);
+    }
+
+    #[test]
+    fn throttling_backs_off_further_with_each_attempt() {
+        let pass = Pass { failures: vec![failed(Kind::Throttled)], ..pass() };
+        let [first, later] = [1, 5].map(|attempt| after_pass(&pass, attempt, 1.0, RESYNC));
+        assert!(first < later && later <= MINUTE, "{first:?} {later:?}");
+    }
+
+    #[test]
+    fn what_needs_a_person_is_not_polled_every_second() {
+        let wait = Wait { part: Part::Connections, reason: WaitReason::Foreign("table".into()) };
+        let pass = Pass { plan: Plan { steps: vec![], waits: vec![wait] }, ..pass() };
+        assert_eq!(after_pass(&pass, 0, 0.5, RESYNC), MINUTE);
+    }
+}

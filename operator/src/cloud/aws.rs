@@ -1,0 +1,199 @@
+//! AWS itself behind the [`Cloud`] port: one file a service, each with the calls that it makes and nothing else.
+//!
+//! These files are also the list of the rights that the operator needs.
+
+mod apigateway;
+mod apigateway_read;
+mod calls;
+mod dynamodb;
+mod iam;
+mod lambda;
+mod logs;
+mod sns;
+mod sqs;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+
+use super::error::Failure;
+use super::{Cloud, CloudError, Kind};
+use crate::observed::{Observed, ResourceId};
+use crate::plan::Step;
+use crate::stack::Location;
+use crate::stack::name::{Account, Names, Owner, Tags};
+pub use calls::{Calls, counted};
+
+/// The newest behaviour whose changes we have read.
+const BEHAVIOR: fn() -> BehaviorVersion = BehaviorVersion::v2026_01_12;
+
+/// AWS in one account and region, as one identity.
+pub struct Aws {
+    account: Account,
+    tables: dynamodb::Tables,
+    queues: sqs::Queues,
+    topics: sns::Topics,
+    roles: iam::Roles,
+    functions: lambda::Functions,
+    log_groups: logs::LogGroups,
+    gateway: apigateway::Gateway,
+}
+
+impl Aws {
+    /// Connects, and asks AWS whose account this is.
+    ///
+    /// # Errors
+    /// When AWS cannot be reached or does not accept the credentials.
+    pub async fn connect(location: &Location, endpoint_url: Option<&str>) -> Result<Self, CloudError> {
+        let config = sdk_config(location, endpoint_url).await;
+        let account = account(&config, &location.region).await?;
+        Ok(Self {
+            account,
+            tables: dynamodb::Tables::new(&config),
+            queues: sqs::Queues::new(&config),
+            topics: sns::Topics::new(&config),
+            roles: iam::Roles::new(&config),
+            functions: lambda::Functions::new(&config),
+            log_groups: logs::LogGroups::new(&config),
+            gateway: apigateway::Gateway::new(&config),
+        })
+    }
+
+    /// The account and region.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+}
+
+impl Cloud for Aws {
+    async fn observe(&self, names: &Names, owner: &Owner) -> Result<Observed, CloudError> {
+        let (tables, queues, topics, roles, log_groups, functions, sources, apis) = tokio::try_join!(
+            self.tables.read(names, owner),
+            self.queues.read(names),
+            self.topics.read(names),
+            self.roles.read(names),
+            self.log_groups.read(names),
+            self.functions.read(names),
+            self.functions.read_sources(names),
+            self.gateway.read(names, owner),
+        )?;
+        let mut foreign = BTreeSet::new();
+        let functions = ours(functions, |f| &f.tags, ResourceId::Function, owner, &mut foreign);
+        Ok(Observed {
+            tables: ours(tables, |table| &table.tags, ResourceId::Table, owner, &mut foreign),
+            queues: ours(queues, |queue| &queue.tags, ResourceId::Queue, owner, &mut foreign),
+            topics: ours(topics, |topic| &topic.tags, ResourceId::Topic, owner, &mut foreign),
+            roles: ours(roles, |role| &role.tags, ResourceId::Role, owner, &mut foreign),
+            log_groups: ours(log_groups, |group| &group.tags, ResourceId::LogGroup, owner, &mut foreign),
+            sources: sources
+                .into_iter()
+                .filter(|source| !foreign.contains(&ResourceId::Function(source.function)))
+                .collect(),
+            functions,
+            apis,
+            foreign,
+        })
+    }
+
+    async fn apply(&self, step: &Step) -> Result<(), CloudError> {
+        match step {
+            Step::Table(_, step) => self.tables.apply(step).await,
+            Step::Queue(_, step) => self.queues.apply(step).await,
+            Step::Topic(_, step) => self.topics.apply(step).await,
+            Step::Role(_, step) => self.roles.apply(step).await,
+            Step::LogGroup(_, step) => self.log_groups.apply(step).await,
+            Step::Function(_, step) => self.functions.apply(step).await,
+            Step::Source(_, step) => self.functions.apply_source(step).await,
+            Step::Gateway(step) => self.gateway.apply(step).await,
+        }
+    }
+}
+
+/// Keeps what carries the owner's tag and notes what does not.
+fn ours<K: Ord + Copy, S>(
+    found: BTreeMap<K, S>,
+    tags: impl Fn(&S) -> &Tags,
+    id: impl Fn(K) -> ResourceId,
+    owner: &Owner,
+    foreign: &mut BTreeSet<ResourceId>,
+) -> BTreeMap<K, S> {
+    let (ours, others): (BTreeMap<K, S>, BTreeMap<K, S>) =
+        found.into_iter().partition(|(_, state)| owner.owns(tags(state)));
+    foreign.extend(others.into_keys().map(id));
+    ours
+}
+
+async fn sdk_config(location: &Location, endpoint_url: Option<&str>) -> SdkConfig {
+    let region = Region::new(location.region.clone());
+    // The SDK's default has no limit for an answer: one dead socket would hold a stack for ever.
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(4))
+        .read_timeout(Duration::from_secs(30))
+        .operation_attempt_timeout(Duration::from_secs(60))
+        .build();
+    let mut loader = aws_config::defaults(BEHAVIOR())
+        .region(region.clone())
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(3));
+    if let Some(url) = endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    let Some(role) = &location.role else { return loader.load().await };
+    let base = loader.load().await;
+    let mut assume = AssumeRoleProvider::builder(&role.arn).session_name("sumu-operator").region(region.clone()).configure(&base);
+    if let Some(external_id) = &role.external_id {
+        assume = assume.external_id(external_id);
+    }
+    let credentials = DefaultCredentialsChain::builder().region(region).build().await;
+    let credentials = assume.build_from_provider(credentials).await;
+    base.into_builder().credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials)).build()
+}
+
+async fn account(config: &SdkConfig, region: &str) -> Result<Account, CloudError> {
+    const OPERATION: &str = "GetCallerIdentity";
+    let client = aws_sdk_sts::Client::new(config);
+    let identity = client.get_caller_identity().send().await.map_err(failed(OPERATION, ""))?;
+    let partition = identity.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
+    let id = identity.account().ok_or_else(|| unexpected(OPERATION, "", "the answer names no account"))?;
+    Ok(Account { partition: partition.to_owned(), region: region.to_owned(), id: id.to_owned() })
+}
+
+/// Turns the SDK's error into ours.
+fn failed<F: Failure>(operation: &'static str, resource: impl Into<String>) -> impl FnOnce(F) -> CloudError {
+    let resource = resource.into();
+    move |failure| {
+        let (kind, code, message) = failure.classify();
+        CloudError { operation, resource, kind, code, message }
+    }
+}
+
+/// An answer that lacks what AWS documents, or a request that the SDK cannot build.
+fn unexpected(operation: &'static str, resource: &str, message: impl Into<String>) -> CloudError {
+    CloudError {
+        operation,
+        resource: resource.to_owned(),
+        kind: Kind::Internal,
+        code: String::new(),
+        message: message.into(),
+    }
+}
+
+/// Nothing where AWS says that it does not exist. Every other failure stays one.
+fn absent<T>(result: Result<T, CloudError>) -> Result<Option<T>, CloudError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deleting what does not exist is success.
+fn deleted<T>(result: Result<T, CloudError>) -> Result<(), CloudError> {
+    absent(result).map(drop)
+}

@@ -1,0 +1,237 @@
+//! WebSocket APIs in Amazon API Gateway v2: the calls that change something.
+//!
+//! The creates of an API, an integration, an authorizer and a deployment are not idempotent and have no token,
+//! so the SDK must not repeat them by itself: after a lost answer we look before we create again.
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_sdk_apigatewayv2::Client;
+use aws_sdk_apigatewayv2::types::{AuthorizationType, AuthorizerType, IntegrationType, ProtocolType, RouteSettings};
+
+use super::calls::CallCounter;
+use super::{deleted, failed};
+use crate::cloud::CloudError;
+use crate::desired::gateway::{AUTHORIZER_NAME, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
+use crate::plan::step::{GatewayStep, RouteInput, StageInput};
+use crate::stack::name::Tags;
+
+pub(super) struct Gateway {
+    pub(super) client: Client,
+}
+
+impl Gateway {
+    pub(super) fn new(config: &SdkConfig) -> Self {
+        let config = aws_sdk_apigatewayv2::config::Builder::from(config).interceptor(CallCounter).build();
+        Self { client: Client::from_conf(config) }
+    }
+
+    pub(super) async fn apply(&self, step: &GatewayStep) -> Result<(), CloudError> {
+        match step {
+            GatewayStep::CreateApi { .. } | GatewayStep::UpdateApi { .. } | GatewayStep::DeleteApi { .. } => {
+                self.apply_api(step).await
+            }
+            GatewayStep::CreateAuthorizer { .. }
+            | GatewayStep::UpdateAuthorizer { .. }
+            | GatewayStep::DeleteAuthorizer { .. } => self.apply_authorizer(step).await,
+            GatewayStep::CreateIntegration { .. }
+            | GatewayStep::UpdateIntegration { .. }
+            | GatewayStep::DeleteIntegration { .. } => self.apply_integration(step).await,
+            GatewayStep::CreateRoute { api_id, route } => self.create_route(api_id, route).await,
+            GatewayStep::UpdateRoute { api_id, id, route } => self.update_route(api_id, id, route).await,
+            GatewayStep::DeleteRoute { api_id, id, .. } => {
+                let answer = self.client.delete_route().api_id(api_id).route_id(id).send().await;
+                deleted(answer.map_err(failed("DeleteRoute", id)))
+            }
+            GatewayStep::CreateRouteResponse { api_id, route_id, route_key } => {
+                let call = self.client.create_route_response().api_id(api_id).route_id(route_id);
+                let call = call.route_response_key(RESPONSE_KEY);
+                call.send().await.map(drop).map_err(failed("CreateRouteResponse", route_key))
+            }
+            GatewayStep::CreateDeployment { api_id, description } => {
+                let call = self.client.create_deployment().api_id(api_id).description(description).customize();
+                let call = call.config_override(never_repeated());
+                call.send().await.map(drop).map_err(failed("CreateDeployment", api_id))
+            }
+            GatewayStep::CreateStage { api_id, stage, tags } => self.create_stage(api_id, stage, tags).await,
+            GatewayStep::UpdateStage { api_id, stage } => self.update_stage(api_id, stage).await,
+            GatewayStep::DeleteStage { api_id, name } => {
+                let answer = self.client.delete_stage().api_id(api_id).stage_name(name).send().await;
+                deleted(answer.map_err(failed("DeleteStage", name)))
+            }
+            GatewayStep::Tag { arn, tags } => {
+                let tags = tags.clone().into_iter().collect();
+                let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(tags));
+                call.send().await.map(drop).map_err(failed("TagResource", arn))
+            }
+        }
+    }
+
+    async fn apply_api(&self, step: &GatewayStep) -> Result<(), CloudError> {
+        match step {
+            GatewayStep::CreateApi { name, tags } => {
+                let call = self
+                    .client
+                    .create_api()
+                    .name(name)
+                    .protocol_type(ProtocolType::Websocket)
+                    .route_selection_expression(ROUTE_SELECTION)
+                    .set_tags(Some(tags.clone().into_iter().collect()))
+                    .customize()
+                    .config_override(never_repeated());
+                call.send().await.map(drop).map_err(failed("CreateApi", name))
+            }
+            GatewayStep::UpdateApi { api_id, name } => {
+                let call = self.client.update_api().api_id(api_id).name(name).route_selection_expression(ROUTE_SELECTION);
+                call.send().await.map(drop).map_err(failed("UpdateApi", api_id))
+            }
+            GatewayStep::DeleteApi { api_id } => {
+                deleted(self.client.delete_api().api_id(api_id).send().await.map_err(failed("DeleteApi", api_id)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn apply_authorizer(&self, step: &GatewayStep) -> Result<(), CloudError> {
+        match step {
+            GatewayStep::CreateAuthorizer { api_id, uri, identity_sources } => {
+                let call = self
+                    .client
+                    .create_authorizer()
+                    .api_id(api_id)
+                    .name(AUTHORIZER_NAME)
+                    .authorizer_type(AuthorizerType::Request)
+                    .authorizer_uri(uri)
+                    .set_identity_source(Some(identity_sources.clone()))
+                    .customize()
+                    .config_override(never_repeated());
+                call.send().await.map(drop).map_err(failed("CreateAuthorizer", api_id))
+            }
+            GatewayStep::UpdateAuthorizer { api_id, id, uri, identity_sources } => {
+                let call = self
+                    .client
+                    .update_authorizer()
+                    .api_id(api_id)
+                    .authorizer_id(id)
+                    .authorizer_type(AuthorizerType::Request)
+                    .authorizer_uri(uri)
+                    .set_identity_source(Some(identity_sources.clone()));
+                call.send().await.map(drop).map_err(failed("UpdateAuthorizer", id))
+            }
+            GatewayStep::DeleteAuthorizer { api_id, id } => {
+                let answer = self.client.delete_authorizer().api_id(api_id).authorizer_id(id).send().await;
+                deleted(answer.map_err(failed("DeleteAuthorizer", id)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn apply_integration(&self, step: &GatewayStep) -> Result<(), CloudError> {
+        match step {
+            GatewayStep::CreateIntegration { api_id, uri, timeout_ms } => {
+                let call = self
+                    .client
+                    .create_integration()
+                    .api_id(api_id)
+                    .description(INTEGRATION_NAME)
+                    .integration_type(IntegrationType::AwsProxy)
+                    .integration_method("POST")
+                    .integration_uri(uri)
+                    .timeout_in_millis(*timeout_ms)
+                    .customize()
+                    .config_override(never_repeated());
+                call.send().await.map(drop).map_err(failed("CreateIntegration", api_id))
+            }
+            GatewayStep::UpdateIntegration { api_id, id, uri, timeout_ms } => {
+                let call = self
+                    .client
+                    .update_integration()
+                    .api_id(api_id)
+                    .integration_id(id)
+                    // Without the type API Gateway takes the update for one of another kind.
+                    .integration_type(IntegrationType::AwsProxy)
+                    .integration_method("POST")
+                    .integration_uri(uri)
+                    .timeout_in_millis(*timeout_ms);
+                call.send().await.map(drop).map_err(failed("UpdateIntegration", id))
+            }
+            GatewayStep::DeleteIntegration { api_id, id } => {
+                let answer = self.client.delete_integration().api_id(api_id).integration_id(id).send().await;
+                deleted(answer.map_err(failed("DeleteIntegration", id)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn create_route(&self, api_id: &str, route: &RouteInput) -> Result<(), CloudError> {
+        let call = self
+            .client
+            .create_route()
+            .api_id(api_id)
+            .route_key(&route.key)
+            .target(target(route))
+            .authorization_type(authorization(route))
+            .set_authorizer_id(route.authorizer_id.clone())
+            .set_route_response_selection_expression(route.replies.then(|| RESPONSE_KEY.to_owned()));
+        call.send().await.map(drop).map_err(failed("CreateRoute", &route.key))
+    }
+
+    async fn update_route(&self, api_id: &str, id: &str, route: &RouteInput) -> Result<(), CloudError> {
+        // What is absent stays; an empty text clears it.
+        let selection = if route.replies { RESPONSE_KEY } else { "" };
+        let call = self
+            .client
+            .update_route()
+            .api_id(api_id)
+            .route_id(id)
+            .route_key(&route.key)
+            .target(target(route))
+            .authorization_type(authorization(route))
+            .set_authorizer_id(route.authorizer_id.clone())
+            .route_response_selection_expression(selection);
+        call.send().await.map(drop).map_err(failed("UpdateRoute", &route.key))
+    }
+
+    async fn create_stage(&self, api_id: &str, stage: &StageInput, tags: &Tags) -> Result<(), CloudError> {
+        let call = self
+            .client
+            .create_stage()
+            .api_id(api_id)
+            .stage_name(&stage.name)
+            .deployment_id(&stage.deployment_id)
+            .default_route_settings(settings(stage))
+            .set_tags(Some(tags.clone().into_iter().collect()));
+        call.send().await.map(drop).map_err(failed("CreateStage", &stage.name))
+    }
+
+    async fn update_stage(&self, api_id: &str, stage: &StageInput) -> Result<(), CloudError> {
+        let call = self
+            .client
+            .update_stage()
+            .api_id(api_id)
+            .stage_name(&stage.name)
+            .deployment_id(&stage.deployment_id)
+            .default_route_settings(settings(stage));
+        call.send().await.map(drop).map_err(failed("UpdateStage", &stage.name))
+    }
+}
+
+fn never_repeated() -> aws_sdk_apigatewayv2::config::Builder {
+    aws_sdk_apigatewayv2::config::Builder::new().retry_config(RetryConfig::disabled())
+}
+
+fn target(route: &RouteInput) -> String {
+    format!("integrations/{}", route.integration_id)
+}
+
+fn authorization(route: &RouteInput) -> AuthorizationType {
+    if route.authorizer_id.is_some() { AuthorizationType::Custom } else { AuthorizationType::None }
+}
+
+fn settings(stage: &StageInput) -> RouteSettings {
+    RouteSettings::builder()
+        .throttling_rate_limit(stage.rate_limit)
+        .throttling_burst_limit(stage.burst_limit)
+        // Traces hold what users write.
+        .data_trace_enabled(false)
+        .build()
+}

@@ -1,0 +1,165 @@
+//! WebSocket APIs in Amazon API Gateway v2: looking.
+//!
+//! The SDK has no paginators for this service, so each list is a loop of our own: it ends at an absent or empty
+//! token, goes on after an empty page, and ends at a token that comes twice.
+
+use futures::future::try_join_all;
+
+use super::apigateway::Gateway;
+use super::failed;
+use crate::cloud::CloudError;
+use crate::desired;
+use crate::observed::{ApiState, AuthorizerState, DeploymentState, IntegrationState, RouteState, StageState};
+use crate::stack::name::{Names, Owner, Tags};
+
+/// All items of a list.
+macro_rules! all_items {
+    ($call:expr, $operation:literal, $resource:expr) => {{
+        let mut items = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let answer = $call.set_next_token(token.clone()).send().await.map_err(failed($operation, $resource))?;
+            items.extend(answer.items.unwrap_or_default());
+            let next = answer.next_token.filter(|next| !next.is_empty());
+            if next.is_none() || next == token {
+                break items;
+            }
+            token = next;
+        }
+    }};
+}
+
+impl Gateway {
+    /// The owner's APIs, the oldest first and with everything in it.
+    pub(super) async fn read(&self, names: &Names, owner: &Owner) -> Result<Vec<ApiState>, CloudError> {
+        let mut found = all_items!(self.client.get_apis().max_results("100"), "GetApis", names.prefix());
+        // API Gateway names an API itself and allows a name twice, so only the tag tells whose it is.
+        found.retain(|api| owner.owns(&tags(api.tags.as_ref())));
+        found.sort_by_key(|api| (api.created_date.map_or(0, |date| date.secs()), api.api_id.clone()));
+        let mut apis: Vec<ApiState> = found
+            .into_iter()
+            .map(|api| ApiState {
+                tags: tags(api.tags.as_ref()),
+                id: api.api_id.unwrap_or_default(),
+                name: api.name.unwrap_or_default(),
+                route_selection: api.route_selection_expression.unwrap_or_default(),
+                ..ApiState::default()
+            })
+            .collect();
+        if let Some(oldest) = apis.first_mut() {
+            self.read_inside(oldest, names).await?;
+        }
+        Ok(apis)
+    }
+
+    async fn read_inside(&self, api: &mut ApiState, names: &Names) -> Result<(), CloudError> {
+        let id = api.id.clone();
+        let tags = async {
+            let arn = names.api_arn(&id);
+            let answer = self.client.get_tags().resource_arn(&arn).send().await.map_err(failed("GetTags", &id))?;
+            Ok(tags(answer.tags.as_ref()))
+        };
+        (api.tags, api.authorizers, api.integrations, api.routes, api.deployments, api.stages) = tokio::try_join!(
+            tags,
+            self.authorizers(&id),
+            self.integrations(&id),
+            self.routes(&id),
+            self.deployments(&id),
+            self.stages(&id),
+        )?;
+        Ok(())
+    }
+
+    async fn authorizers(&self, api_id: &str) -> Result<Vec<AuthorizerState>, CloudError> {
+        let found = all_items!(self.client.get_authorizers().api_id(api_id), "GetAuthorizers", api_id);
+        let mut found: Vec<AuthorizerState> = found
+            .into_iter()
+            .map(|found| AuthorizerState {
+                id: found.authorizer_id.unwrap_or_default(),
+                name: found.name.unwrap_or_default(),
+                uri: found.authorizer_uri.unwrap_or_default(),
+                identity_sources: found.identity_source.unwrap_or_default(),
+            })
+            .collect();
+        // Any fixed order: the first of two of one name is the one that is kept.
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
+    }
+
+    async fn integrations(&self, api_id: &str) -> Result<Vec<IntegrationState>, CloudError> {
+        let found = all_items!(self.client.get_integrations().api_id(api_id), "GetIntegrations", api_id);
+        let mut found: Vec<IntegrationState> = found
+            .into_iter()
+            .map(|found| IntegrationState {
+                id: found.integration_id.unwrap_or_default(),
+                description: found.description.unwrap_or_default(),
+                uri: found.integration_uri.unwrap_or_default(),
+                timeout_ms: found.timeout_in_millis.unwrap_or_default(),
+            })
+            .collect();
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
+    }
+
+    async fn routes(&self, api_id: &str) -> Result<Vec<RouteState>, CloudError> {
+        let found = all_items!(self.client.get_routes().api_id(api_id), "GetRoutes", api_id);
+        let mut found: Vec<RouteState> = found
+            .into_iter()
+            .map(|found| RouteState {
+                id: found.route_id.unwrap_or_default(),
+                key: found.route_key.unwrap_or_default(),
+                target: found.target,
+                authorizer_id: found.authorizer_id.filter(|id| !id.is_empty()),
+                response_selection: found.route_response_selection_expression.filter(|text| !text.is_empty()),
+                responses: Vec::new(),
+            })
+            .collect();
+        found.sort_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
+        let replying = found.iter_mut().filter(|route| {
+            desired::gateway::Gateway::routes().any(|ours| ours.key == route.key && ours.replies)
+        });
+        try_join_all(replying.map(|route| async {
+            let call = self.client.get_route_responses().api_id(api_id).route_id(&route.id);
+            let responses = all_items!(call.clone(), "GetRouteResponses", &route.key);
+            route.responses = responses.into_iter().filter_map(|response| response.route_response_key).collect();
+            Ok::<_, CloudError>(())
+        }))
+        .await?;
+        Ok(found)
+    }
+
+    async fn deployments(&self, api_id: &str) -> Result<Vec<DeploymentState>, CloudError> {
+        let found = all_items!(self.client.get_deployments().api_id(api_id), "GetDeployments", api_id);
+        let mut found: Vec<_> = found.into_iter().map(|found| (found.created_date.map_or(0, |date| date.secs()), found)).collect();
+        found.sort_by(|(a_date, a), (b_date, b)| (a_date, &a.deployment_id).cmp(&(b_date, &b.deployment_id)));
+        Ok(found
+            .into_iter()
+            .map(|(_, found)| DeploymentState {
+                id: found.deployment_id.unwrap_or_default(),
+                description: found.description.unwrap_or_default(),
+                status: found.deployment_status.map_or_else(String::new, |status| status.as_str().to_owned()),
+                status_message: found.deployment_status_message,
+            })
+            .collect())
+    }
+
+    async fn stages(&self, api_id: &str) -> Result<Vec<StageState>, CloudError> {
+        let found = all_items!(self.client.get_stages().api_id(api_id), "GetStages", api_id);
+        Ok(found
+            .into_iter()
+            .map(|found| {
+                let settings = found.default_route_settings;
+                StageState {
+                    name: found.stage_name.unwrap_or_default(),
+                    deployment_id: found.deployment_id,
+                    rate_limit: settings.as_ref().and_then(|settings| settings.throttling_rate_limit),
+                    burst_limit: settings.as_ref().and_then(|settings| settings.throttling_burst_limit),
+                }
+            })
+            .collect())
+    }
+}
+
+fn tags(tags: Option<&std::collections::HashMap<String, String>>) -> Tags {
+    tags.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
+}

@@ -1,0 +1,100 @@
+//! Roles in AWS IAM.
+
+use std::collections::BTreeMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_iam::Client;
+use aws_sdk_iam::types::Tag;
+use futures::future::try_join_all;
+use percent_encoding::percent_decode_str;
+use sumu_contract::Function;
+
+use super::calls::CallCounter;
+use super::{absent, deleted, failed, unexpected};
+use crate::cloud::CloudError;
+use crate::desired::policy::Document;
+use crate::desired::roles::POLICY_NAME;
+use crate::observed::RoleState;
+use crate::plan::step::RoleStep;
+use crate::stack::name::{Names, Tags};
+
+pub(super) struct Roles {
+    client: Client,
+}
+
+impl Roles {
+    pub(super) fn new(config: &SdkConfig) -> Self {
+        let config = aws_sdk_iam::config::Builder::from(config).interceptor(CallCounter).build();
+        Self { client: Client::from_conf(config) }
+    }
+
+    pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, RoleState>, CloudError> {
+        let found = try_join_all(Function::ALL.into_iter().map(|function| self.read_one(function, names))).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn read_one(&self, function: Function, names: &Names) -> Result<Option<(Function, RoleState)>, CloudError> {
+        let name = names.function(function);
+        let answer = self.client.get_role().role_name(&name).send().await;
+        let Some(answer) = absent(answer.map_err(failed("GetRole", &name)))? else { return Ok(None) };
+        let role = answer.role.ok_or_else(|| unexpected("GetRole", &name, "the answer has no role"))?;
+        let policy = self.client.get_role_policy().role_name(&name).policy_name(POLICY_NAME).send().await;
+        let policy = absent(policy.map_err(failed("GetRolePolicy", &name)))?;
+        let state = RoleState {
+            tags: role.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect(),
+            trust: document(role.assume_role_policy_document.as_deref().unwrap_or_default()),
+            policy: policy.map(|policy| document(&policy.policy_document)),
+        };
+        Ok(Some((function, state)))
+    }
+
+    pub(super) async fn apply(&self, step: &RoleStep) -> Result<(), CloudError> {
+        match step {
+            RoleStep::Create { name, trust, tags } => {
+                let call = self
+                    .client
+                    .create_role()
+                    .role_name(name)
+                    .assume_role_policy_document(trust.text())
+                    .set_tags(Some(sdk_tags(name, tags)?));
+                call.send().await.map(drop).map_err(failed("CreateRole", name))
+            }
+            RoleStep::SetTrust { name, trust } => {
+                let call = self.client.update_assume_role_policy().role_name(name).policy_document(trust.text());
+                call.send().await.map(drop).map_err(failed("UpdateAssumeRolePolicy", name))
+            }
+            RoleStep::PutPolicy { name, policy } => {
+                let call = self
+                    .client
+                    .put_role_policy()
+                    .role_name(name)
+                    .policy_name(POLICY_NAME)
+                    .policy_document(policy.text());
+                call.send().await.map(drop).map_err(failed("PutRolePolicy", name))
+            }
+            RoleStep::Tag { name, tags } => {
+                let call = self.client.tag_role().role_name(name).set_tags(Some(sdk_tags(name, tags)?));
+                call.send().await.map(drop).map_err(failed("TagRole", name))
+            }
+            RoleStep::DeletePolicy { name } => {
+                let call = self.client.delete_role_policy().role_name(name).policy_name(POLICY_NAME);
+                deleted(call.send().await.map_err(failed("DeleteRolePolicy", name)))
+            }
+            RoleStep::Delete { name } => {
+                deleted(self.client.delete_role().role_name(name).send().await.map_err(failed("DeleteRole", name)))
+            }
+        }
+    }
+}
+
+/// IAM returns documents percent-encoded (RFC 3986).
+fn document(text: &str) -> Document {
+    Document::parse(&percent_decode_str(text).decode_utf8_lossy())
+}
+
+fn sdk_tags(resource: &str, tags: &Tags) -> Result<Vec<Tag>, CloudError> {
+    tags.iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect::<Result<_, _>>()
+        .map_err(|error| unexpected("TagRole", resource, error.to_string()))
+}

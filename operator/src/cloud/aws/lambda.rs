@@ -1,0 +1,286 @@
+//! Functions and event source mappings in AWS Lambda.
+
+use std::collections::BTreeMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{
+    DeadLetterConfig, Environment, EventSourceMappingConfiguration, EventSourcePosition, FunctionCode,
+    FunctionConfiguration, FunctionResponseType, LastUpdateStatus, Runtime, ScalingConfig, State,
+};
+use futures::future::try_join_all;
+use serde_json::Value;
+use sumu_contract::Function;
+
+use super::calls::CallCounter;
+use super::{absent, deleted, failed, unexpected};
+use crate::cloud::{CloudError, Kind};
+use crate::desired::functions::{Permission, Source};
+use crate::desired::policy::Document;
+use crate::observed::{FunctionState, Readiness, SourceState};
+use crate::packages::Package;
+use crate::plan::step::{Configuration, FunctionStep, SourceStep};
+use crate::stack::name::{Names, SourceId, Tags};
+use crate::sumu_stack::Architecture;
+
+pub(super) struct Functions {
+    client: Client,
+}
+
+impl Functions {
+    pub(super) fn new(config: &SdkConfig) -> Self {
+        let config = aws_sdk_lambda::config::Builder::from(config).interceptor(CallCounter).build();
+        Self { client: Client::from_conf(config) }
+    }
+
+    pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, FunctionState>, CloudError> {
+        let found = try_join_all(Function::ALL.into_iter().map(|function| self.read_one(function, names))).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn read_one(&self, function: Function, names: &Names) -> Result<Option<(Function, FunctionState)>, CloudError> {
+        let name = names.function(function);
+        // GetFunction has a quota of its own, ten times that of GetFunctionConfiguration, and brings the tags.
+        let answer = self.client.get_function().function_name(&name).send().await;
+        let Some(answer) = absent(answer.map_err(failed("GetFunction", &name)))? else { return Ok(None) };
+        let tags = answer.tags.unwrap_or_default().into_iter().collect();
+        let configuration =
+            answer.configuration.ok_or_else(|| unexpected("GetFunction", &name, "the answer has no configuration"))?;
+        let permissions = match function {
+            // Nobody invokes the watchdog: Lambda itself reads the stream.
+            Function::Watchdog => Vec::new(),
+            Function::Authorizer | Function::Routes | Function::Pusher => self.permissions(&name).await?,
+        };
+        Ok(Some((function, state(configuration, tags, permissions))))
+    }
+
+    async fn permissions(&self, name: &str) -> Result<Vec<Permission>, CloudError> {
+        let answer = self.client.get_policy().function_name(name).send().await;
+        let answer = absent(answer.map_err(failed("GetPolicy", name)))?;
+        let document = Document::parse(answer.and_then(|answer| answer.policy).as_deref().unwrap_or("{}"));
+        Ok(document.statements().map(permission).collect())
+    }
+
+    pub(super) async fn apply(&self, step: &FunctionStep) -> Result<(), CloudError> {
+        match step {
+            FunctionStep::Create { package, architecture, configuration, tags } => {
+                self.create(package, *architecture, configuration, tags).await
+            }
+            FunctionStep::UpdateCode { name, package, architecture } => {
+                let call = self.client.update_function_code().function_name(name).zip_file(code(name, package).await?);
+                let call = call.architectures(architecture.as_str().into());
+                call.send().await.map(drop).map_err(failed("UpdateFunctionCode", name))
+            }
+            FunctionStep::UpdateConfiguration { configuration } => self.configure(configuration).await,
+            FunctionStep::AddPermission { name, permission } => {
+                let call = self
+                    .client
+                    .add_permission()
+                    .function_name(name)
+                    .statement_id(&permission.sid)
+                    .action("lambda:InvokeFunction")
+                    .principal(&permission.principal)
+                    .source_arn(&permission.source_arn);
+                call.send().await.map(drop).map_err(failed("AddPermission", name))
+            }
+            FunctionStep::RemovePermission { name, sid } => {
+                let call = self.client.remove_permission().function_name(name).statement_id(sid);
+                deleted(call.send().await.map_err(failed("RemovePermission", name)))
+            }
+            FunctionStep::Tag { arn, tags } => {
+                let tags = tags.clone().into_iter().collect();
+                let call = self.client.tag_resource().resource(arn).set_tags(Some(tags));
+                call.send().await.map(drop).map_err(failed("TagResource", arn))
+            }
+            FunctionStep::Delete { name } => {
+                let answer = self.client.delete_function().function_name(name).send().await;
+                deleted(answer.map_err(failed("DeleteFunction", name)))
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        package: &Package,
+        architecture: Architecture,
+        configuration: &Configuration,
+        tags: &Tags,
+    ) -> Result<(), CloudError> {
+        let Configuration { name, role_arn, memory_mib, timeout_seconds, environment, dead_letters_arn } = configuration;
+        let code = FunctionCode::builder().zip_file(code(name, package).await?).build();
+        let call = self
+            .client
+            .create_function()
+            .function_name(name)
+            .role(role_arn)
+            .runtime(Runtime::Providedal2023)
+            .handler("bootstrap")
+            .architectures(architecture.as_str().into())
+            .memory_size(*memory_mib)
+            .timeout(*timeout_seconds)
+            .environment(sdk_environment(environment))
+            .set_dead_letter_config(dead_letters_arn.as_ref().map(|arn| dead_letters(Some(arn))))
+            .set_tags(Some(tags.clone().into_iter().collect()))
+            .code(code);
+        call.send().await.map(drop).map_err(failed("CreateFunction", name))
+    }
+
+    async fn configure(&self, configuration: &Configuration) -> Result<(), CloudError> {
+        let Configuration { name, role_arn, memory_mib, timeout_seconds, environment, dead_letters_arn } = configuration;
+        let call = self
+            .client
+            .update_function_configuration()
+            .function_name(name)
+            .role(role_arn)
+            .memory_size(*memory_mib)
+            .timeout(*timeout_seconds)
+            .environment(sdk_environment(environment))
+            .dead_letter_config(dead_letters(dead_letters_arn.as_ref()));
+        call.send().await.map(drop).map_err(failed("UpdateFunctionConfiguration", name))
+    }
+
+    pub(super) async fn read_sources(&self, names: &Names) -> Result<Vec<SourceState>, CloudError> {
+        // The other two functions are fed by nothing, and whatever somebody feeds to them is not ours.
+        let fed = SourceId::ALL.iter().map(|id| id.function());
+        let found = try_join_all(fed.map(|function| self.read_sources_of(function, names.function(function)))).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn read_sources_of(&self, function: Function, name: String) -> Result<Vec<SourceState>, CloudError> {
+        let mut found = Vec::new();
+        let mut pages =
+            self.client.list_event_source_mappings().function_name(&name).into_paginator().items().send();
+        while let Some(source) = pages.next().await {
+            match absent(source.map_err(failed("ListEventSourceMappings", &name)))? {
+                Some(source) => found.push(source_state(function, source)),
+                // No such function, so nothing feeds it.
+                None => break,
+            }
+        }
+        found.sort_by(|a, b| a.uuid.cmp(&b.uuid));
+        Ok(found)
+    }
+
+    pub(super) async fn apply_source(&self, step: &SourceStep) -> Result<(), CloudError> {
+        match step {
+            SourceStep::Create { id, function_name, source_arn, source, tags } => {
+                let Source { batch_size, concurrency_max, bisects } = source;
+                let is_stream = matches!(id, SourceId::Connections);
+                let call = self
+                    .client
+                    .create_event_source_mapping()
+                    .function_name(function_name)
+                    .event_source_arn(source_arn)
+                    .batch_size(*batch_size)
+                    .function_response_types(FunctionResponseType::ReportBatchItemFailures)
+                    .set_scaling_config(concurrency_max.map(|max| ScalingConfig::builder().maximum_concurrency(max).build()))
+                    // From the oldest record: with LATEST, what comes before the source is enabled is missed.
+                    .set_starting_position(is_stream.then_some(EventSourcePosition::TrimHorizon))
+                    .set_bisect_batch_on_function_error(is_stream.then_some(*bisects))
+                    .set_tags(Some(tags.clone().into_iter().collect()));
+                call.send().await.map(drop).map_err(failed("CreateEventSourceMapping", function_name))
+            }
+            SourceStep::Update { id, uuid, source } => {
+                let Source { batch_size, concurrency_max, bisects } = source;
+                let is_stream = matches!(id, SourceId::Connections);
+                let call = self
+                    .client
+                    .update_event_source_mapping()
+                    .uuid(uuid)
+                    .enabled(true)
+                    .batch_size(*batch_size)
+                    .function_response_types(FunctionResponseType::ReportBatchItemFailures)
+                    .set_scaling_config(concurrency_max.map(|max| ScalingConfig::builder().maximum_concurrency(max).build()))
+                    .set_bisect_batch_on_function_error(is_stream.then_some(*bisects));
+                call.send().await.map(drop).map_err(failed("UpdateEventSourceMapping", uuid))
+            }
+            SourceStep::Delete { uuid, .. } => {
+                let answer = self.client.delete_event_source_mapping().uuid(uuid).send().await;
+                deleted(answer.map_err(failed("DeleteEventSourceMapping", uuid)))
+            }
+        }
+    }
+}
+
+/// The package's bytes, read only now that they are uploaded.
+async fn code(name: &str, package: &Package) -> Result<Blob, CloudError> {
+    let bytes = tokio::fs::read(&package.path).await.map_err(|error| CloudError {
+        operation: "ReadPackage",
+        resource: name.to_owned(),
+        kind: Kind::Internal,
+        code: String::new(),
+        message: format!("{}: {error}", package.path.display()),
+    })?;
+    Ok(Blob::new(bytes))
+}
+
+fn sdk_environment(variables: &BTreeMap<String, String>) -> Environment {
+    Environment::builder().set_variables(Some(variables.clone().into_iter().collect())).build()
+}
+
+/// An empty ARN clears it.
+fn dead_letters(arn: Option<&String>) -> DeadLetterConfig {
+    DeadLetterConfig::builder().target_arn(arn.map_or("", String::as_str)).build()
+}
+
+fn state(found: FunctionConfiguration, tags: Tags, permissions: Vec<Permission>) -> FunctionState {
+    let readiness = readiness(&found);
+    FunctionState {
+        tags,
+        readiness,
+        permissions,
+        architecture: match found.architectures().first() {
+            Some(aws_sdk_lambda::types::Architecture::X8664) => Some(Architecture::X86_64),
+            Some(aws_sdk_lambda::types::Architecture::Arm64) => Some(Architecture::Arm64),
+            _ => None,
+        },
+        memory_mib: found.memory_size.unwrap_or_default(),
+        timeout_seconds: found.timeout.unwrap_or_default(),
+        environment: found.environment.and_then(|e| e.variables).unwrap_or_default().into_iter().collect(),
+        dead_letters_arn: found.dead_letter_config.and_then(|config| config.target_arn).filter(|arn| !arn.is_empty()),
+        arn: found.function_arn.unwrap_or_default(),
+        code_sha256: found.code_sha256.unwrap_or_default(),
+        role_arn: found.role.unwrap_or_default(),
+    }
+}
+
+fn readiness(found: &FunctionConfiguration) -> Readiness {
+    match &found.state {
+        Some(State::Failed) => {
+            return Readiness::Failed(found.state_reason.clone().unwrap_or_else(|| "no reason given".into()));
+        }
+        // Inactive only means idle: the next invocation wakes it.
+        None | Some(State::Active | State::Inactive) => {}
+        Some(other) => return Readiness::Busy(other.as_str().to_owned()),
+    }
+    match &found.last_update_status {
+        // A failed update leaves the old function in place, and the next update mends it.
+        None | Some(LastUpdateStatus::Successful | LastUpdateStatus::Failed) => Readiness::Ready,
+        Some(other) => Readiness::Busy(other.as_str().to_owned()),
+    }
+}
+
+fn permission(statement: &Value) -> Permission {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let condition = &statement["Condition"]["ArnLike"];
+    Permission {
+        sid: text(&statement["Sid"]),
+        principal: text(&statement["Principal"]["Service"]),
+        // Lambda writes it in capitals; the key is case-insensitive.
+        source_arn: text(condition.get("AWS:SourceArn").or_else(|| condition.get("aws:SourceArn")).unwrap_or(&Value::Null)),
+    }
+}
+
+fn source_state(function: Function, found: EventSourceMappingConfiguration) -> SourceState {
+    SourceState {
+        function,
+        reports_item_failures: found.function_response_types().contains(&FunctionResponseType::ReportBatchItemFailures),
+        concurrency_max: found.scaling_config.and_then(|scaling| scaling.maximum_concurrency),
+        uuid: found.uuid.unwrap_or_default(),
+        source_arn: found.event_source_arn.unwrap_or_default(),
+        state: found.state.unwrap_or_default(),
+        batch_size: found.batch_size.unwrap_or_default(),
+        bisects: found.bisect_batch_on_function_error.unwrap_or(false),
+    }
+}

@@ -1,0 +1,132 @@
+//! Topics in Amazon SNS.
+
+use std::collections::BTreeMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_sns::Client;
+use aws_sdk_sns::types::Tag;
+use futures::future::try_join_all;
+use serde_json::json;
+
+use super::calls::CallCounter;
+use super::{absent, deleted, failed, unexpected};
+use crate::cloud::CloudError;
+use crate::observed::{SubscriptionState, TopicState};
+use crate::plan::step::TopicStep;
+use crate::stack::name::{Names, Tags, TopicId};
+
+const REDRIVE: &str = "RedrivePolicy";
+
+pub(super) struct Topics {
+    client: Client,
+}
+
+impl Topics {
+    pub(super) fn new(config: &SdkConfig) -> Self {
+        let config = aws_sdk_sns::config::Builder::from(config).interceptor(CallCounter).build();
+        Self { client: Client::from_conf(config) }
+    }
+
+    pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<TopicId, TopicState>, CloudError> {
+        let found = try_join_all(TopicId::ALL.iter().map(|id| self.read_one(*id, names))).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn read_one(&self, id: TopicId, names: &Names) -> Result<Option<(TopicId, TopicState)>, CloudError> {
+        let (name, arn) = (names.topic(id), names.topic_arn(id));
+        // No attribute of a topic is ours to set, so its tags tell all: whether it exists and whose it is.
+        let tags = self.client.list_tags_for_resource().resource_arn(&arn).send().await;
+        let Some(tags) = absent(tags.map_err(failed("ListTagsForResource", &name)))? else { return Ok(None) };
+        let tags = tags.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
+        let subscriptions = match id {
+            TopicId::Notifications => self.subscriptions(&name, &arn).await?,
+            TopicId::Messages => Vec::new(),
+        };
+        Ok(Some((id, TopicState { tags, arn, subscriptions })))
+    }
+
+    async fn subscriptions(&self, name: &str, topic_arn: &str) -> Result<Vec<SubscriptionState>, CloudError> {
+        let mut found = Vec::new();
+        let mut token = None;
+        loop {
+            let call = self.client.list_subscriptions_by_topic().topic_arn(topic_arn).set_next_token(token);
+            let answer = call.send().await.map_err(failed("ListSubscriptionsByTopic", name))?;
+            for subscription in answer.subscriptions() {
+                found.push(SubscriptionState {
+                    arn: subscription.subscription_arn().unwrap_or_default().to_owned(),
+                    protocol: subscription.protocol().unwrap_or_default().to_owned(),
+                    endpoint: subscription.endpoint().unwrap_or_default().to_owned(),
+                    dead_letters_arn: None,
+                });
+            }
+            token = answer.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                break;
+            }
+        }
+        // Only functions are subscribed by us; what others subscribe is theirs.
+        for subscription in found.iter_mut().filter(|subscription| subscription.protocol == "lambda") {
+            subscription.dead_letters_arn = self.dead_letters_arn(&subscription.arn).await?;
+        }
+        Ok(found)
+    }
+
+    async fn dead_letters_arn(&self, subscription_arn: &str) -> Result<Option<String>, CloudError> {
+        let answer = self.client.get_subscription_attributes().subscription_arn(subscription_arn).send().await;
+        let answer = absent(answer.map_err(failed("GetSubscriptionAttributes", subscription_arn)))?;
+        let policy = answer.and_then(|answer| answer.attributes?.remove(REDRIVE)).unwrap_or_default();
+        let policy: serde_json::Value = serde_json::from_str(&policy).unwrap_or_default();
+        Ok(policy["deadLetterTargetArn"].as_str().map(ToOwned::to_owned))
+    }
+
+    pub(super) async fn apply(&self, step: &TopicStep) -> Result<(), CloudError> {
+        match step {
+            TopicStep::Create { name, tags } => {
+                let call = self.client.create_topic().name(name).set_tags(Some(sdk_tags(name, tags)?));
+                call.send().await.map(drop).map_err(failed("CreateTopic", name))
+            }
+            TopicStep::Tag { arn, tags } => {
+                let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(arn, tags)?));
+                call.send().await.map(drop).map_err(failed("TagResource", arn))
+            }
+            TopicStep::Subscribe { topic_arn, function_arn, dead_letters_arn } => {
+                let call = self
+                    .client
+                    .subscribe()
+                    .topic_arn(topic_arn)
+                    .protocol("lambda")
+                    .endpoint(function_arn)
+                    .return_subscription_arn(true)
+                    .attributes(REDRIVE, redrive(dead_letters_arn));
+                call.send().await.map(drop).map_err(failed("Subscribe", topic_arn))
+            }
+            TopicStep::SetDeadLetters { subscription_arn, dead_letters_arn } => {
+                let call = self
+                    .client
+                    .set_subscription_attributes()
+                    .subscription_arn(subscription_arn)
+                    .attribute_name(REDRIVE)
+                    .attribute_value(redrive(dead_letters_arn));
+                call.send().await.map(drop).map_err(failed("SetSubscriptionAttributes", subscription_arn))
+            }
+            TopicStep::Unsubscribe { subscription_arn } => {
+                let answer = self.client.unsubscribe().subscription_arn(subscription_arn).send().await;
+                deleted(answer.map_err(failed("Unsubscribe", subscription_arn)))
+            }
+            TopicStep::Delete { arn } => {
+                deleted(self.client.delete_topic().topic_arn(arn).send().await.map_err(failed("DeleteTopic", arn)))
+            }
+        }
+    }
+}
+
+fn redrive(dead_letters_arn: &str) -> String {
+    json!({ "deadLetterTargetArn": dead_letters_arn }).to_string()
+}
+
+fn sdk_tags(resource: &str, tags: &Tags) -> Result<Vec<Tag>, CloudError> {
+    tags.iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect::<Result<_, _>>()
+        .map_err(|error| unexpected("TagResource", resource, error.to_string()))
+}

@@ -1,0 +1,108 @@
+//! Queues in Amazon SQS.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
+use futures::future::try_join_all;
+
+use super::calls::CallCounter;
+use super::{absent, deleted, failed, unexpected};
+use crate::cloud::CloudError;
+use crate::observed::QueueState;
+use crate::plan::step::QueueStep;
+use crate::stack::name::{Names, QueueId};
+
+pub(super) struct Queues {
+    client: Client,
+    /// A queue's URL never changes while its name does not: this saves a read a queue at every pass.
+    urls: Mutex<BTreeMap<String, String>>,
+}
+
+impl Queues {
+    pub(super) fn new(config: &SdkConfig) -> Self {
+        let config = aws_sdk_sqs::config::Builder::from(config).interceptor(CallCounter).build();
+        Self { client: Client::from_conf(config), urls: Mutex::default() }
+    }
+
+    pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<QueueId, QueueState>, CloudError> {
+        let found = try_join_all(QueueId::ALL.iter().map(|id| self.read_one(*id, names))).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn read_one(&self, id: QueueId, names: &Names) -> Result<Option<(QueueId, QueueState)>, CloudError> {
+        let name = names.queue(id);
+        let Some(url) = self.url(&name).await? else { return Ok(None) };
+        let attributes = self.client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All);
+        let attributes = attributes.send().await.map_err(failed("GetQueueAttributes", &name));
+        let Some(attributes) = absent(attributes)? else {
+            self.lock().remove(&name);
+            return Ok(None);
+        };
+        let tags = self.client.list_queue_tags().queue_url(&url).send().await;
+        let Some(tags) = absent(tags.map_err(failed("ListQueueTags", &name)))? else { return Ok(None) };
+        let state = QueueState {
+            tags: tags.tags.unwrap_or_default().into_iter().collect(),
+            url,
+            attributes: attributes
+                .attributes
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(key, value)| (key.as_str().to_owned(), value))
+                .collect(),
+        };
+        Ok(Some((id, state)))
+    }
+
+    async fn url(&self, name: &str) -> Result<Option<String>, CloudError> {
+        if let Some(url) = self.lock().get(name) {
+            return Ok(Some(url.clone()));
+        }
+        let answer = self.client.get_queue_url().queue_name(name).send().await;
+        let Some(answer) = absent(answer.map_err(failed("GetQueueUrl", name)))? else { return Ok(None) };
+        let url = answer.queue_url.ok_or_else(|| unexpected("GetQueueUrl", name, "the answer has no URL"))?;
+        self.lock().insert(name.to_owned(), url.clone());
+        Ok(Some(url))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
+        // Only whole entries are put in and taken out, so a panic elsewhere leaves nothing half done.
+        self.urls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn apply(&self, step: &QueueStep) -> Result<(), CloudError> {
+        match step {
+            QueueStep::Create { name, attributes, tags } => {
+                // SQS refuses an empty value in a create; there is nothing to clear yet.
+                let attributes = attributes.iter().filter(|(_, value)| !value.is_empty());
+                let call = self
+                    .client
+                    .create_queue()
+                    .queue_name(name)
+                    .set_attributes(Some(sdk_attributes(attributes)))
+                    .set_tags(Some(tags.clone().into_iter().collect()));
+                call.send().await.map(drop).map_err(failed("CreateQueue", name))
+            }
+            QueueStep::Set { url, attributes } => {
+                let call = self.client.set_queue_attributes().queue_url(url);
+                let call = call.set_attributes(Some(sdk_attributes(attributes)));
+                call.send().await.map(drop).map_err(failed("SetQueueAttributes", url))
+            }
+            QueueStep::Tag { url, tags } => {
+                let call = self.client.tag_queue().queue_url(url).set_tags(Some(tags.clone().into_iter().collect()));
+                call.send().await.map(drop).map_err(failed("TagQueue", url))
+            }
+            QueueStep::Delete { url } => {
+                deleted(self.client.delete_queue().queue_url(url).send().await.map_err(failed("DeleteQueue", url)))
+            }
+        }
+    }
+}
+
+fn sdk_attributes<'a>(
+    attributes: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> std::collections::HashMap<QueueAttributeName, String> {
+    attributes.into_iter().map(|(key, value)| (QueueAttributeName::from(key.as_str()), value.clone())).collect()
+}

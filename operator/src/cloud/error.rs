@@ -1,0 +1,252 @@
+//! What can go wrong with a call to AWS, in classes that say what to do about it.
+//!
+//! The class comes from the service's error code, and from the message only where AWS uses one code for several
+//! things. Request ids never get in here: a condition that named one would change at every pass.
+
+use std::fmt;
+
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// The class of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The resource does not exist.
+    NotFound,
+    /// It exists already. After a create that is progress: the next look will find it.
+    AlreadyExists,
+    /// AWS has not yet spread something that was just made, usually a role.
+    Propagating,
+    /// AWS is at work on the resource.
+    Busy,
+    /// Too many calls.
+    Throttled,
+    /// No answer, or one that cannot be read.
+    Unreachable,
+    /// An error of AWS's own.
+    Internal,
+    /// The operator lacks a right, or its credentials are not valid.
+    Denied,
+    /// A limit of the account.
+    Quota,
+    /// AWS will never accept this call.
+    Rejected,
+}
+
+impl Kind {
+    /// The word in conditions and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "NotFound",
+            Self::AlreadyExists => "AlreadyExists",
+            Self::Propagating => "Propagating",
+            Self::Busy => "Busy",
+            Self::Throttled => "Throttled",
+            Self::Unreachable => "Unreachable",
+            Self::Internal => "InternalError",
+            Self::Denied => "AccessDenied",
+            Self::Quota => "QuotaExceeded",
+            Self::Rejected => "Rejected",
+        }
+    }
+
+    /// Whether it usually passes by itself within seconds.
+    #[must_use]
+    pub const fn is_transient(self) -> bool {
+        match self {
+            Self::NotFound
+            | Self::AlreadyExists
+            | Self::Propagating
+            | Self::Busy
+            | Self::Throttled
+            | Self::Unreachable
+            | Self::Internal => true,
+            Self::Denied | Self::Quota | Self::Rejected => false,
+        }
+    }
+}
+
+/// A call to AWS failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct CloudError {
+    /// The call, for example `CreateTable`.
+    pub operation: &'static str,
+    /// The resource that it was about.
+    pub resource: String,
+    /// The class.
+    pub kind: Kind,
+    /// The service's error code; empty when there was no answer.
+    pub code: String,
+    /// The service's message, or what stood in the way of an answer.
+    pub message: String,
+}
+
+impl fmt::Display for CloudError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, resource, kind: _, code, message } = self;
+        write!(f, "{operation} {resource}: ")?;
+        if !code.is_empty() {
+            write!(f, "{code}: ")?;
+        }
+        f.write_str(message)
+    }
+}
+
+/// The parts of an `SdkError` that we need, whatever the operation.
+pub(super) trait Failure {
+    fn classify(&self) -> (Kind, String, String);
+}
+
+impl<E: ProvideErrorMetadata> Failure
+    for aws_smithy_runtime_api::client::result::SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>
+{
+    fn classify(&self) -> (Kind, String, String) {
+        use aws_smithy_runtime_api::client::result::SdkError;
+        match self {
+            SdkError::ConstructionFailure(_) => {
+                (Kind::Rejected, String::new(), "the SDK could not build the request".into())
+            }
+            SdkError::TimeoutError(_) => (Kind::Unreachable, String::new(), "no answer in time".into()),
+            SdkError::DispatchFailure(failure) => {
+                let cause = failure.as_connector_error().map(|error| chain(error)).unwrap_or_default();
+                (Kind::Unreachable, String::new(), format!("no connection: {cause}"))
+            }
+            SdkError::ResponseError(_) => (Kind::Unreachable, String::new(), "the answer could not be read".into()),
+            SdkError::ServiceError(error) => {
+                let code = error.err().code().unwrap_or_default().to_owned();
+                let message = error.err().message().unwrap_or("no message").to_owned();
+                (classify(&code, &message, error.raw().status().as_u16()), code, message)
+            }
+            _ => (Kind::Internal, String::new(), "unknown failure".into()),
+        }
+    }
+}
+
+/// An error with its causes in one line, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    text
+}
+
+/// The class of a service's error.
+fn classify(code: &str, message: &str, status: u16) -> Kind {
+    match code {
+        "ResourceNotFoundException" | "NotFoundException" | "NoSuchEntity" | "NoSuchEntityException" | "NotFound"
+        | "ResourceNotFound" | "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue" => Kind::NotFound,
+        "EntityAlreadyExists" | "ResourceAlreadyExistsException" | "QueueAlreadyExists" | "QueueNameExists" => {
+            Kind::AlreadyExists
+        }
+        // One code for "is there" and for "is being changed".
+        "ResourceConflictException" | "ConflictException" | "ResourceInUseException" if says(message, &ALREADY) => {
+            Kind::AlreadyExists
+        }
+        "ResourceConflictException"
+        | "ConflictException"
+        | "ResourceInUseException"
+        | "ConcurrentModification"
+        | "ConcurrentModificationException"
+        | "EntityTemporarilyUnmodifiable"
+        | "OperationAbortedException"
+        | "AWS.SimpleQueueService.QueueDeletedRecently"
+        | "QueueDeletedRecently"
+        | "DeleteConflict"
+        | "ConcurrentAccess"
+        | "StaleTag" => Kind::Busy,
+        // DynamoDB's "already enabled" is what we wanted; its cool-down lasts up to an hour.
+        "ValidationException" if says(message, &ALREADY) => Kind::AlreadyExists,
+        "ValidationException" if says(message, &["multiple times within a fixed interval"]) => Kind::Quota,
+        "InvalidParameterValueException" | "InvalidParameterValue" if says(message, &PROPAGATING) => Kind::Propagating,
+        "MalformedPolicyDocument" if says(message, &["Invalid principal"]) => Kind::Propagating,
+        "LimitExceededException" if says(message, &["simultaneously", "being updated"]) => Kind::Busy,
+        "LimitExceededException" | "LimitExceeded" | "CodeStorageExceededException" | "PolicyLengthExceededException" => {
+            Kind::Quota
+        }
+        // SQS throttles with 403, so the code comes before the status.
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "Throttled"
+        | "TooManyRequestsException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "RequestLimitExceeded"
+        | "ProvisionedThroughputExceededException"
+        | "SlowDown" => Kind::Throttled,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AuthorizationError"
+        | "UnauthorizedOperation"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "SignatureDoesNotMatch" => Kind::Denied,
+        _ if status == 429 => Kind::Throttled,
+        _ if status == 403 || status == 401 => Kind::Denied,
+        _ if status >= 500 => Kind::Internal,
+        _ => Kind::Rejected,
+    }
+}
+
+const ALREADY: [&str; 4] = ["already exist", "is already enabled", "is already disabled", "already has an enabled stream"];
+
+/// What Lambda says while a role or its policy has not spread, seven to ten seconds after it was made.
+const PROPAGATING: [&str; 7] = [
+    "cannot be assumed",
+    "does not have permissions",
+    "ensure the role can perform",
+    "rusted Entity",
+    "Stream not found",
+    "Function does not exist",
+    "NonExistentQueue",
+];
+
+fn says(message: &str, fragments: &[&str]) -> bool {
+    fragments.iter().any(|fragment| message.contains(fragment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes, messages and statuses as recorded from AWS.
+    #[test]
+    fn aws_answers_fall_into_the_class_that_says_what_to_do() {
+        let cases = [
+            ("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda.", 400, Kind::Propagating),
+            ("InvalidParameterValueException", "Unzipped size must be smaller than 262144000 bytes", 400, Kind::Rejected),
+            ("ResourceConflictException", "Function already exist: f", 409, Kind::AlreadyExists),
+            (
+                "ResourceConflictException",
+                "The operation cannot be performed at this time. An update is in progress for resource: arn",
+                409,
+                Kind::Busy,
+            ),
+            ("ResourceInUseException", "Table already exists: t", 400, Kind::AlreadyExists),
+            ("ResourceInUseException", "Attempt to change a resource which is still in use: Table is being created: t", 400, Kind::Busy),
+            ("ConflictException", "Unable to complete operation due to concurrent modification. Please try again later.", 409, Kind::Busy),
+            ("ValidationException", "TimeToLive is already enabled", 400, Kind::AlreadyExists),
+            ("ValidationException", "Time to live has been modified multiple times within a fixed interval", 400, Kind::Quota),
+            ("RequestThrottled", "Request is throttled.", 403, Kind::Throttled),
+            ("Throttling", "Rate exceeded", 400, Kind::Throttled),
+            ("LimitExceededException", "Resource limit exceeded.", 400, Kind::Quota),
+            ("LimitExceededException", "Table tags are being updated", 400, Kind::Busy),
+            ("AWS.SimpleQueueService.QueueDeletedRecently", "You must wait 60 seconds", 400, Kind::Busy),
+            ("AccessDeniedException", "User is not authorized", 403, Kind::Denied),
+            ("InternalFailure", "", 500, Kind::Internal),
+            ("BadRequestException", "Invalid stage identifier specified", 400, Kind::Rejected),
+        ];
+        for (code, message, status, kind) in cases {
+            assert_eq!(classify(code, message, status), kind, "{code}: {message}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The driver: watches `SumuStack` objects and makes passes over them. I/O towards Kubernetes.
+//!
+//! # Flow of one pass
+//! 1. Read the object anew: the watch may lag behind our own writes.
+//! 2. Put the finalizer on, before the first call to AWS.
+//! 3. Check the object, look at AWS, plan, make the calls ([`crate::converge`]).
+//! 4. Write the status, on every path, and only when it differs.
+//! 5. Say when to look again ([`crate::backoff`]).
+//!
+//! # Guarantees
+//! - Nothing is made in AWS for an object without our finalizer.
+//! - The finalizer goes only when AWS has confirmed that nothing is left, or when the object says `Retain`.
+//! - Deleting depends on nothing that validation may refuse.
+
+mod clouds;
+mod kubernetes;
+mod memory;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::watcher;
+use kube::{Api, Client, ResourceExt as _};
+use tracing::{debug, error, info, warn};
+
+use crate::arguments::RunArguments;
+use crate::backoff;
+use crate::cloud::CloudError;
+use crate::cloud::aws::{Calls, counted};
+use crate::converge::{Pass, converge, look};
+use crate::desired::{Desired, Provision};
+use crate::packages::Packages;
+use crate::stack::name::{Names, Owner};
+use crate::stack::{Invalid, Location, StackSpec};
+use crate::status::{self, Progress, is_persistent, status};
+use crate::sumu_stack::SumuStack;
+use clouds::Clouds;
+use kubernetes::Stacks;
+use memory::Memory;
+
+/// Why the operator cannot work, or a pass could not end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server cannot be reached, or there is no configuration that says where it is.
+    #[error("cannot connect to the Kubernetes API server")]
+    Connect(#[source] kube::Error),
+    /// The custom resource definition is not there, or may not be read.
+    #[error("cannot list sumustacks.sumu.live: is the CRD installed (`kubectl apply -f crds/sumustacks.yaml`), and may this service account list it?")]
+    List(#[source] kube::Error),
+    /// The functions' packages cannot be read.
+    #[error("cannot read the functions' packages in {folder}")]
+    Packages {
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The API server has refused a call about one object.
+    #[error("{action} failed")]
+    Kubernetes {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: kube::Error,
+    },
+    /// The object has no UID or namespace.
+    #[error("the object cannot be worked on")]
+    Object(#[from] Invalid),
+}
+
+/// What every pass needs.
+struct Context {
+    client: Client,
+    clouds: Clouds,
+    provision: Provision,
+    default_region: String,
+    resync: Duration,
+    memory: Memory,
+}
+
+/// Runs until the process is told to stop; a pass that is under way is finished first.
+pub async fn run(arguments: RunArguments) -> Result<(), Error> {
+    // Several TLS providers may be compiled in; this one is ours. An error means that one is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let packages = Packages::load(&arguments.functions_dir)
+        .map_err(|source| Error::Packages { folder: arguments.functions_dir.display().to_string(), source })?;
+    let client = Client::try_default().await.map_err(Error::Connect)?;
+    let stacks: Api<SumuStack> = match &arguments.namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    stacks.list(&kube::api::ListParams::default().limit(1)).await.map_err(Error::List)?;
+    let context = Arc::new(Context {
+        client,
+        clouds: Clouds::new(arguments.aws_endpoint_url.clone()),
+        provision: Provision { packages, endpoints: arguments.endpoints() },
+        default_region: arguments.region.clone(),
+        resync: arguments.resync(),
+        memory: Memory::default(),
+    });
+    info!(namespace = arguments.namespace.as_deref().unwrap_or("all"), region = arguments.region, "operator started");
+    Controller::new(stacks, watcher::Config::default())
+        .with_config(Config::default().concurrency(arguments.concurrency))
+        .shutdown_on_signal()
+        .run(reconcile, on_error, context)
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                debug!(error = &error as &dyn std::error::Error, "event not handled");
+            }
+        })
+        .await;
+    info!("operator stopped");
+    Ok(())
+}
+
+fn on_error(stack: Arc<SumuStack>, error: &Error, context: Arc<Context>) -> Action {
+    error!(stack = full_name(&stack), error = error as &dyn std::error::Error, "pass not finished");
+    let attempt = stack.uid().map_or(0, |uid| context.memory.count(&uid, stack.metadata.generation));
+    Action::requeue(Duration::from_secs(1 << attempt.min(6)))
+}
+
+async fn reconcile(stack: Arc<SumuStack>, context: Arc<Context>) -> Result<Action, Error> {
+    let stacks = Stacks::of(&context.client, &stack);
+    let Some(stack) = stacks.read().await? else { return Ok(Action::await_change()) };
+    let owner = Owner::of(&stack)?;
+    if let Some(due) = context.memory.not_before(&owner.uid, stack.resource_version().as_deref()) {
+        return Ok(Action::requeue(due));
+    }
+    let is_deleting = stack.metadata.deletion_timestamp.is_some();
+    match (is_deleting, stacks.has_finalizer(&stack)) {
+        (true, false) => {
+            context.memory.forget(&owner.uid);
+            Ok(Action::await_change())
+        }
+        (true, true) => delete(&stack, &owner, &stacks, &context).await,
+        (false, true) => keep(&stack, &owner, &stacks, &context).await,
+        (false, false) => {
+            stacks.add_finalizer(&stack).await?;
+            Ok(Action::requeue(Duration::ZERO))
+        }
+    }
+}
+
+/// Brings AWS to what the stack asks for, then says how far it got.
+async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
+    let attempt = context.memory.count(&owner.uid, stack.metadata.generation);
+    let spec = match StackSpec::of(stack, &context.default_region) {
+        Ok(spec) => spec,
+        Err(invalid) => return context.refuse(stack, owner, stacks, &invalid).await,
+    };
+    let cloud = match context.clouds.get(&spec.location).await {
+        Ok(cloud) => cloud,
+        Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
+    };
+    let names = Names::of(owner, cloud.account().clone());
+    let desired = match Desired::of(&spec, names, &context.provision) {
+        Ok(desired) => desired,
+        Err(invalid) => return context.refuse(stack, owner, stacks, &invalid).await,
+    };
+    let is_suspended = stack.spec.suspend;
+    let (result, calls) = if is_suspended {
+        counted(look(&*cloud, &desired)).await
+    } else {
+        counted(converge(&*cloud, &desired)).await
+    };
+    let pass = match result {
+        Ok(pass) => pass,
+        Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
+    };
+    let progress = if is_suspended { Progress::Suspended(&pass, &desired) } else { Progress::Passed(&pass, &desired) };
+    let next = if is_suspended { context.resync } else { context.after(&pass, attempt) };
+    context.report(stack, &pass, &calls, next);
+    context.finish(stack, owner, stacks, progress, &spec.not_in_effect, next).await
+}
+
+/// Deleting is converging to nothing.
+async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
+    if StackSpec::is_retained(stack) {
+        info!(stack = full_name(stack), "retained: the AWS resources stay as they are");
+        return context.release(stack, owner, stacks).await;
+    }
+    let attempt = context.memory.count(&owner.uid, stack.metadata.generation);
+    let location = Location::of(&stack.spec.aws, &context.default_region);
+    let cloud = match context.clouds.get(&location).await {
+        Ok(cloud) => cloud,
+        Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
+    };
+    let names = Names::of(owner, cloud.account().clone());
+    let desired = Desired::nothing(owner.clone(), names, !stack.spec.connections.deletion_protection);
+    let (result, calls) = counted(converge(&*cloud, &desired)).await;
+    let pass = match result {
+        Ok(pass) => pass,
+        Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
+    };
+    let next = context.after(&pass, attempt);
+    context.report(stack, &pass, &calls, next);
+    if pass.observed.is_nothing() {
+        return context.release(stack, owner, stacks).await;
+    }
+    context.finish(stack, owner, stacks, Progress::Deleting(&pass), &[], next).await
+}
+
+impl Context {
+    fn after(&self, pass: &Pass, attempt: u32) -> Duration {
+        backoff::after_pass(pass, attempt, rand::random(), self.resync)
+    }
+
+    /// The stack cannot be built as it is written. Only a change of it, or another operator, can help.
+    async fn refuse(&self, stack: &SumuStack, owner: &Owner, stacks: &Stacks, invalid: &Invalid) -> Result<Action, Error> {
+        warn!(stack = full_name(stack), reason = %invalid, "stack refused");
+        self.finish(stack, owner, stacks, Progress::Refused(invalid), &[], self.resync).await
+    }
+
+    /// AWS could not be looked at.
+    async fn unseen(
+        &self,
+        stack: &SumuStack,
+        owner: &Owner,
+        stacks: &Stacks,
+        error: &CloudError,
+        attempt: u32,
+    ) -> Result<Action, Error> {
+        warn!(stack = full_name(stack), attempt, error = %error, kind = error.kind.as_str(), "AWS not seen");
+        let next = backoff::after_look(error, attempt, rand::random(), self.resync);
+        let progress = Progress::Unseen { error, is_persistent: is_persistent(error, attempt) };
+        self.finish(stack, owner, stacks, progress, &[], next).await
+    }
+
+    /// Writes the status and remembers when to look again.
+    async fn finish(
+        &self,
+        stack: &SumuStack,
+        owner: &Owner,
+        stacks: &Stacks,
+        progress: Progress<'_>,
+        not_in_effect: &[&'static str],
+        next: Duration,
+    ) -> Result<Action, Error> {
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let words = status::Context { endpoints: &self.provision.endpoints, not_in_effect, now: &now };
+        let version = stacks.write_status(stack, status(stack, progress, &words)).await?;
+        let is_settled = matches!(progress, Progress::Passed(pass, _) if pass.plan.is_settled());
+        self.memory.remember(&owner.uid, version, Instant::now() + next, is_settled);
+        Ok(Action::requeue(next))
+    }
+
+    /// Lets the object go.
+    async fn release(&self, stack: &SumuStack, owner: &Owner, stacks: &Stacks) -> Result<Action, Error> {
+        stacks.remove_finalizer(stack).await?;
+        self.memory.forget(&owner.uid);
+        info!(stack = full_name(stack), "stack released");
+        Ok(Action::await_change())
+    }
+
+    /// One line a pass, one a failure, and the plan for whoever asks for it.
+    fn report(&self, stack: &SumuStack, pass: &Pass, calls: &Calls, next: Duration) {
+        let stack = full_name(stack);
+        info!(
+            stack,
+            aws_reads = calls.reads(),
+            aws_writes = calls.writes(),
+            steps = pass.plan.steps.len(),
+            waits = pass.plan.waits.len(),
+            failures = pass.failures.len(),
+            settled = pass.plan.is_settled(),
+            next_ms = u64::try_from(next.as_millis()).unwrap_or(u64::MAX),
+            "pass finished"
+        );
+        for failure in &pass.failures {
+            let error = &failure.error;
+            warn!(stack, part = failure.part.as_str(), kind = error.kind.as_str(), error = %error, "call failed");
+        }
+        debug!(stack, plan = %pass.plan, "plan");
+    }
+}
+
+fn full_name(stack: &SumuStack) -> String {
+    format!("{}/{}", stack.namespace().unwrap_or_default(), stack.name_any())
+}

@@ -1,0 +1,86 @@
+//! One pass: look at AWS, plan, make the calls of the plan. I/O goes through [`Cloud`] alone.
+//!
+//! A pass makes one round. The next pass looks again and goes on, so that what is written into the status after
+//! each pass is always what was seen, and a pass can end anywhere without loss.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+
+use crate::cloud::{Cloud, CloudError, Kind};
+use crate::desired::Desired;
+use crate::observed::Observed;
+use crate::plan::step::Lane;
+use crate::plan::{Part, Plan, Step, plan};
+
+/// What a pass saw and did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pass {
+    /// What AWS held before the calls.
+    pub observed: Observed,
+    /// What was to be done.
+    pub plan: Plan,
+    /// How many calls were made with success.
+    pub applied: usize,
+    /// The calls that failed.
+    pub failures: Vec<StepFailure>,
+}
+
+/// A call that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepFailure {
+    /// The part of the stack that it was about.
+    pub part: Part,
+    /// Why.
+    pub error: CloudError,
+}
+
+/// Looks and plans, without a change.
+///
+/// # Errors
+/// When AWS cannot be looked at.
+pub async fn look(cloud: &impl Cloud, desired: &Desired) -> Result<Pass, CloudError> {
+    let observed = cloud.observe(&desired.names, &desired.owner).await?;
+    let plan = plan(desired, &observed);
+    Ok(Pass { observed, plan, applied: 0, failures: Vec::new() })
+}
+
+/// Looks, plans and makes the calls of the plan.
+///
+/// # Errors
+/// When AWS cannot be looked at. A call that fails is part of the [`Pass`]: the others go on.
+pub async fn converge(cloud: &impl Cloud, desired: &Desired) -> Result<Pass, CloudError> {
+    let mut pass = look(cloud, desired).await?;
+    let mut lanes: BTreeMap<Lane, Vec<&Step>> = BTreeMap::new();
+    for step in &pass.plan.steps {
+        lanes.entry(step.lane()).or_default().push(step);
+    }
+    let mut running: FuturesUnordered<_> = lanes.into_values().map(|steps| run_lane(cloud, steps)).collect();
+    let mut results = Vec::new();
+    while let Some(result) = running.next().await {
+        results.push(result);
+    }
+    drop(running);
+    for (applied, failure) in results {
+        pass.applied += applied;
+        pass.failures.extend(failure);
+    }
+    // Lanes end in any order, and a message that changed with it would be a needless write.
+    pass.failures.sort_by(|a, b| (a.part, &a.error.resource).cmp(&(b.part, &b.error.resource)));
+    Ok(pass)
+}
+
+/// One call after the other, up to the first that fails.
+async fn run_lane(cloud: &impl Cloud, steps: Vec<&Step>) -> (usize, Option<StepFailure>) {
+    let mut applied = 0;
+    for step in steps {
+        match cloud.apply(step).await {
+            Ok(()) => applied += 1,
+            // Made by a call whose answer was lost, or not yet visible: the next look will find it.
+            Err(error) if error.kind == Kind::AlreadyExists => applied += 1,
+            Err(error) => return (applied, Some(StepFailure { part: step.part(), error })),
+        }
+    }
+    (applied, None)
+}

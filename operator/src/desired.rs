@@ -1,0 +1,144 @@
+//! What a stack should be in AWS: [`StackSpec`] → [`Desired`]. Pure.
+//!
+//! Nothing here knows an identifier that AWS assigns. Where one is needed (a queue's URL, the API's id) the
+//! planner asks with what has been observed, and waits while the answer is missing.
+//!
+//! | module | part of the stack |
+//! |---|---|
+//! | [`tables`] | connections and presence |
+//! | [`queues`] | queues in and out with their dead-letter queues |
+//! | [`roles`] | one least-privilege role a function |
+//! | [`functions`] | the four functions, who may invoke them and what feeds them |
+//! | [`gateway`] | the WebSocket API |
+//! | [`policy`] | IAM policy documents and when two are the same |
+
+pub mod functions;
+pub mod gateway;
+pub mod policy;
+pub mod queues;
+pub mod roles;
+pub mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sumu_contract::Function;
+
+use crate::packages::{Package, Packages};
+use crate::stack::name::{Names, Owner, QueueId, SourceId, TableId, Tags, TopicId};
+use crate::stack::{Invalid, StackSpec};
+use functions::{FunctionConfig, Source};
+use gateway::Gateway;
+use queues::Queue;
+use roles::Role;
+use tables::Table;
+
+/// What should exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// Whose it is.
+    pub owner: Owner,
+    /// What it is called.
+    pub names: Names,
+    /// The tags on every resource.
+    pub tags: Tags,
+    /// The tables.
+    pub tables: BTreeMap<TableId, Table>,
+    /// The queues.
+    pub queues: BTreeMap<QueueId, Queue>,
+    /// The topics.
+    pub topics: BTreeSet<TopicId>,
+    /// Log groups, with the days that they keep.
+    pub log_groups: BTreeMap<Function, i32>,
+    /// The functions' roles.
+    pub roles: BTreeMap<Function, Role>,
+    /// The functions.
+    pub functions: BTreeMap<Function, FunctionConfig>,
+    /// What feeds the functions.
+    pub sources: BTreeMap<SourceId, Source>,
+    /// The WebSocket API.
+    pub gateway: Option<Gateway>,
+    /// Whether a table that is protected from deletion may be unprotected to delete it.
+    pub may_unprotect_tables: bool,
+}
+
+/// What the operator brings along for every stack.
+#[derive(Clone, Debug)]
+pub struct Provision {
+    /// The functions' code.
+    pub packages: Packages,
+    /// Where API Gateway is reached.
+    pub endpoints: Endpoints,
+}
+
+/// Templates of the addresses that API Gateway gives a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Where clients connect.
+    pub websocket: String,
+    /// Where `@connections` is.
+    pub management: String,
+}
+
+impl Endpoints {
+    /// A template with an API's id, region and stage put in.
+    #[must_use]
+    pub fn fill(template: &str, names: &Names, api_id: &str, stage: &str) -> String {
+        let account = names.account();
+        let dns_suffix = if account.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+        template
+            .replace("{apiId}", api_id)
+            .replace("{region}", &account.region)
+            .replace("{dnsSuffix}", dns_suffix)
+            .replace("{stage}", stage)
+    }
+}
+
+impl Desired {
+    /// The complete stack.
+    ///
+    /// # Errors
+    /// When the operator has no code for the functions' architecture.
+    pub fn of(spec: &StackSpec, names: Names, provision: &Provision) -> Result<Self, Invalid> {
+        let mut packages: BTreeMap<Function, Package> = BTreeMap::new();
+        for function in Function::ALL {
+            packages.insert(function, provision.packages.find(spec.architecture, function)?);
+        }
+        Ok(Self {
+            owner: spec.owner.clone(),
+            tags: spec.tags.clone(),
+            tables: tables::of(spec),
+            queues: queues::of(&names),
+            topics: TopicId::ALL.iter().copied().collect(),
+            log_groups: Function::ALL
+                .into_iter()
+                // The CRD allows at most 3653.
+                .map(|function| (function, i32::try_from(spec.log_retention_days).unwrap_or(i32::MAX)))
+                .collect(),
+            roles: Function::ALL.into_iter().map(|function| (function, roles::of(function, &names, spec))).collect(),
+            functions: functions::of(spec, &packages, &provision.endpoints),
+            sources: functions::sources(spec),
+            gateway: Some(gateway::of(spec, &names)),
+            may_unprotect_tables: !spec.deletion_protection,
+            names,
+        })
+    }
+
+    /// Nothing at all: what a deleted stack should be.
+    #[must_use]
+    pub fn nothing(owner: Owner, names: Names, may_unprotect_tables: bool) -> Self {
+        Self {
+            tags: owner.tags(),
+            owner,
+            names,
+            tables: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            topics: BTreeSet::new(),
+            log_groups: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            functions: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            gateway: None,
+            may_unprotect_tables,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The queues in and out, each with its dead-letter queue.
+
+use std::collections::BTreeMap;
+
+use sumu_contract::Function;
+
+use super::policy::{Document, Statement};
+use crate::stack::name::{Names, QueueId, TopicId};
+
+/// An SQS queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    /// How long a message that was received stays hidden.
+    pub visibility_timeout_seconds: i32,
+    /// How long a message is kept.
+    pub retention_seconds: i32,
+    /// Where messages go that were received too often.
+    pub redrive: Option<Redrive>,
+    /// Who may send, beside whom IAM allows.
+    pub policy: Option<Document>,
+}
+
+/// Where messages go that were received too often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redrive {
+    /// The dead-letter queue.
+    pub dead_letters: QueueId,
+    /// How often is too often.
+    pub receives_max: i32,
+}
+
+/// SQS's longest long poll: fewer empty receives to pay for.
+pub const RECEIVE_WAIT_SECONDS: i32 = 20;
+
+const DAY: i32 = 24 * 60 * 60;
+const RECEIVES_MAX: i32 = 5;
+/// AWS advises six times the function's timeout, so that a throttled function's batch is not received twice.
+const VISIBILITY_PER_TIMEOUT: i32 = 6;
+/// Backends poll the messages queue themselves; a consumer that takes 30 s is long for one message.
+const CONSUMER_TIMEOUT_SECONDS: i32 = 30;
+
+/// The queues of a stack.
+pub(super) fn of(names: &Names) -> BTreeMap<QueueId, Queue> {
+    let source = |timeout: i32, dead_letters| Queue {
+        visibility_timeout_seconds: VISIBILITY_PER_TIMEOUT * timeout,
+        retention_seconds: 4 * DAY,
+        redrive: Some(Redrive { dead_letters, receives_max: RECEIVES_MAX }),
+        policy: None,
+    };
+    let dead_letters = |policy| Queue {
+        visibility_timeout_seconds: 30,
+        retention_seconds: 14 * DAY,
+        redrive: None,
+        policy,
+    };
+    BTreeMap::from([
+        (
+            QueueId::Notifications,
+            source(Function::Pusher.timeout_seconds(), QueueId::NotificationsDeadLetters),
+        ),
+        (QueueId::NotificationsDeadLetters, dead_letters(Some(accept_undelivered(names)))),
+        (QueueId::Messages, source(CONSUMER_TIMEOUT_SECONDS, QueueId::MessagesDeadLetters)),
+        (QueueId::MessagesDeadLetters, dead_letters(None)),
+    ])
+}
+
+/// SNS puts what it cannot deliver to the pusher into the same dead-letter queue.
+fn accept_undelivered(names: &Names) -> Document {
+    Document::of([Statement::allow("SnsRedrive", ["sqs:SendMessage"], [names.queue_arn(QueueId::NotificationsDeadLetters)])
+        .by_service("sns.amazonaws.com")
+        .when("ArnEquals", "aws:SourceArn", names.topic_arn(TopicId::Notifications))])
+}

@@ -1,0 +1,249 @@
+//! Functions with their permissions, and what feeds them.
+
+use std::collections::BTreeMap;
+
+use sumu_contract::Function;
+
+use super::step::{Configuration, FunctionStep, SourceStep};
+use super::{Part, Plan, Step, WaitReason, tags_to_set};
+use crate::desired::Desired;
+use crate::desired::functions::{self, FunctionConfig, Missing, Source};
+use crate::observed::{FunctionState, Observed, Readiness, ResourceId, SourceState};
+use crate::stack::name::{QueueId, SourceId, TableId};
+
+const PART: Part = Part::Functions;
+
+pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
+    for (function, config) in &desired.functions {
+        let (function, name) = (*function, desired.names.function(*function));
+        if plan.is_foreign(PART, ResourceId::Function(function), &name, observed) {
+            continue;
+        }
+        match observed.functions.get(&function) {
+            None => create(desired, function, config, observed, plan),
+            Some(found) => match &found.readiness {
+                Readiness::Ready => keep(desired, function, config, found, observed, plan),
+                Readiness::Busy(state) => plan.wait_ready(PART, ResourceId::Function(function), state),
+                Readiness::Failed(reason) => plan.wait(
+                    PART,
+                    WaitReason::Failed { what: ResourceId::Function(function).to_string(), reason: reason.clone() },
+                ),
+            },
+        }
+    }
+    for (function, found) in &observed.functions {
+        if !desired.functions.contains_key(function) {
+            delete(desired, *function, found, observed, plan);
+        }
+    }
+}
+
+fn create(desired: &Desired, function: Function, config: &FunctionConfig, observed: &Observed, plan: &mut Plan) {
+    let what = ResourceId::Function(function);
+    if !observed.log_groups.contains_key(&function) {
+        // Otherwise Lambda makes the log group itself, without tags and for ever.
+        return plan.wait_for(PART, what, ResourceId::LogGroup(function));
+    }
+    if !role_is_complete(desired, function, observed) {
+        return plan.wait_for(PART, what, ResourceId::Role(function));
+    }
+    if let Some(queue) = config.dead_letters.filter(|queue| !observed.queues.contains_key(queue)) {
+        return plan.wait_for(PART, what, ResourceId::Queue(queue));
+    }
+    match configuration(desired, function, config, observed) {
+        Err(missing) => plan.wait_for(PART, what, needs(&missing)),
+        Ok(configuration) => plan.step(Step::Function(
+            function,
+            FunctionStep::Create {
+                package: config.package.clone(),
+                architecture: config.architecture,
+                configuration,
+                tags: desired.tags.clone(),
+            },
+        )),
+    }
+}
+
+/// Whether the role exists with its policy. Lambda checks some of the rights when it makes a function or a source.
+fn role_is_complete(desired: &Desired, function: Function, observed: &Observed) -> bool {
+    let want = desired.roles.get(&function).and_then(|role| role.policy(&desired.names, observed.api_id()));
+    observed.roles.get(&function).is_some_and(|role| want.is_some() && role.policy == want)
+}
+
+fn configuration(
+    desired: &Desired,
+    function: Function,
+    config: &FunctionConfig,
+    observed: &Observed,
+) -> Result<Configuration, Missing> {
+    Ok(Configuration {
+        name: desired.names.function(function),
+        role_arn: desired.names.role_arn(function),
+        memory_mib: config.memory_mib,
+        timeout_seconds: config.timeout_seconds,
+        environment: config.environment(&desired.names, observed)?,
+        dead_letters_arn: config.dead_letters.map(|queue| desired.names.queue_arn(queue)),
+    })
+}
+
+fn needs(missing: &Missing) -> String {
+    match missing {
+        Missing::Queue(id) => ResourceId::Queue(*id).to_string(),
+        Missing::Api => "the api".into(),
+    }
+}
+
+/// Code first, then configuration: Lambda takes one change and is busy until it is done.
+fn keep(desired: &Desired, function: Function, config: &FunctionConfig, found: &FunctionState, observed: &Observed, plan: &mut Plan) {
+    let name = desired.names.function(function);
+    if found.code_sha256 != config.package.code_sha256 || found.architecture != Some(config.architecture) {
+        let (package, architecture) = (config.package.clone(), config.architecture);
+        return plan.step(Step::Function(function, FunctionStep::UpdateCode { name, package, architecture }));
+    }
+    match configuration(desired, function, config, observed) {
+        Err(missing) => return plan.wait_for(PART, ResourceId::Function(function), needs(&missing)),
+        Ok(configuration) if is_configured(&configuration, found) => {}
+        Ok(configuration) => {
+            return plan.step(Step::Function(function, FunctionStep::UpdateConfiguration { configuration }));
+        }
+    }
+    permit(desired, function, found, observed, plan);
+    if let Some(tags) = tags_to_set(&desired.tags, &found.tags) {
+        plan.step(Step::Function(function, FunctionStep::Tag { arn: found.arn.clone(), tags }));
+    }
+}
+
+fn is_configured(want: &Configuration, found: &FunctionState) -> bool {
+    // Without `..`, so that a new setting cannot be written and never compared.
+    let Configuration { name: _, role_arn, memory_mib, timeout_seconds, environment, dead_letters_arn } = want;
+    *role_arn == found.role_arn
+        && *memory_mib == found.memory_mib
+        && *timeout_seconds == found.timeout_seconds
+        && *environment == found.environment
+        && *dead_letters_arn == found.dead_letters_arn
+}
+
+fn permit(desired: &Desired, function: Function, found: &FunctionState, observed: &Observed, plan: &mut Plan) {
+    let Some(gateway) = &desired.gateway else { return };
+    let want = match functions::permission(function, &desired.names, &gateway.stage_name, observed) {
+        Err(missing) => return plan.wait_for(PART, format!("permission of function {function}"), needs(&missing)),
+        Ok(None) => return,
+        Ok(Some(want)) => want,
+    };
+    let name = desired.names.function(function);
+    match found.permissions.iter().find(|permission| permission.sid == want.sid) {
+        Some(have) if *have == want => return,
+        // A statement cannot be changed, and its id cannot be used twice.
+        Some(have) => plan.step(Step::Function(
+            function,
+            FunctionStep::RemovePermission { name: name.clone(), sid: have.sid.clone() },
+        )),
+        None => {}
+    }
+    plan.step(Step::Function(function, FunctionStep::AddPermission { name, permission: want }));
+}
+
+fn delete(desired: &Desired, function: Function, found: &FunctionState, observed: &Observed, plan: &mut Plan) {
+    let what = ResourceId::Function(function);
+    if observed.sources.iter().any(|source| source.function == function) {
+        return plan.wait_gone(PART, what, "its event source");
+    }
+    if matches!(function, Function::Authorizer | Function::Routes) && !observed.apis.is_empty() {
+        return plan.wait_gone(PART, what, "the api");
+    }
+    let is_subscribed = observed
+        .topics
+        .values()
+        .flat_map(|topic| &topic.subscriptions)
+        .any(|subscription| subscription.endpoint == found.arn);
+    if is_subscribed {
+        return plan.wait_gone(PART, what, "its subscription");
+    }
+    match &found.readiness {
+        Readiness::Busy(state) => plan.wait_ready(PART, what, state),
+        Readiness::Ready | Readiness::Failed(_) => {
+            plan.step(Step::Function(function, FunctionStep::Delete { name: desired.names.function(function) }));
+        }
+    }
+}
+
+/// Event sources. A stream that was switched off and on has another ARN, and a source's ARN cannot change.
+pub(super) fn plan_sources(desired: &Desired, observed: &Observed, plan: &mut Plan) {
+    let mut kept: BTreeMap<SourceId, &SourceState> = BTreeMap::new();
+    for found in &observed.sources {
+        let id = SourceId::ALL.iter().copied().find(|id| {
+            id.function() == found.function && source_arn(desired, *id, observed).as_deref() == Some(&*found.source_arn)
+        });
+        match id.filter(|id| desired.sources.contains_key(id) && !kept.contains_key(id)) {
+            Some(id) => drop(kept.insert(id, found)),
+            None if found.state == "Deleting" => plan.wait_ready(PART, source_name(found), "Deleting"),
+            None => {
+                let (uuid, source_arn) = (found.uuid.clone(), found.source_arn.clone());
+                plan.step(Step::Source(found.function, SourceStep::Delete { uuid, source_arn }));
+            }
+        }
+    }
+    for (id, source) in &desired.sources {
+        match kept.get(id) {
+            Some(found) => keep_source(*id, source, found, plan),
+            None => create_source(desired, *id, source, observed, plan),
+        }
+    }
+}
+
+fn source_name(found: &SourceState) -> String {
+    format!("event source of {}", found.function)
+}
+
+fn source_arn(desired: &Desired, id: SourceId, observed: &Observed) -> Option<String> {
+    match id {
+        SourceId::Notifications => Some(desired.names.queue_arn(QueueId::Notifications)),
+        SourceId::Connections => observed.tables.get(&TableId::Connections)?.stream_arn.clone(),
+    }
+}
+
+fn keep_source(id: SourceId, source: &Source, found: &SourceState, plan: &mut Plan) {
+    let Source { batch_size, concurrency_max, bisects } = source;
+    let is_same = *batch_size == found.batch_size
+        && *concurrency_max == found.concurrency_max
+        && *bisects == found.bisects
+        && found.reports_item_failures;
+    match found.state.as_str() {
+        "Enabled" if is_same => {}
+        // Somebody has switched it off: an update switches it on again.
+        "Enabled" | "Disabled" => {
+            let update = SourceStep::Update { id, uuid: found.uuid.clone(), source: source.clone() };
+            plan.step(Step::Source(found.function, update));
+        }
+        state => plan.wait_ready(PART, format!("event source {id}"), state),
+    }
+}
+
+fn create_source(desired: &Desired, id: SourceId, source: &Source, observed: &Observed, plan: &mut Plan) {
+    let what = format!("event source {id}");
+    let (function, input) = match id {
+        SourceId::Notifications => (Function::Pusher, ResourceId::Queue(QueueId::Notifications)),
+        SourceId::Connections => (Function::Watchdog, ResourceId::Table(TableId::Connections)),
+    };
+    let exists = match id {
+        SourceId::Notifications => observed.queues.contains_key(&QueueId::Notifications),
+        SourceId::Connections => observed.tables.get(&TableId::Connections).is_some_and(|table| table.is_active()),
+    };
+    let Some(source_arn) = source_arn(desired, id, observed).filter(|_| exists) else {
+        return plan.wait_for(PART, what, input);
+    };
+    let is_ready = observed.functions.get(&function).is_some_and(|found| found.readiness == Readiness::Ready);
+    if !is_ready || !role_is_complete(desired, function, observed) {
+        return plan.wait_for(PART, what, ResourceId::Function(function));
+    }
+    plan.step(Step::Source(
+        function,
+        SourceStep::Create {
+            id,
+            function_name: desired.names.function(function),
+            source_arn,
+            source: source.clone(),
+            tags: desired.tags.clone(),
+        },
+    ));
+}

@@ -1,0 +1,131 @@
+//! Queues: a dead-letter queue comes before the queue that points to it and goes after it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::step::QueueStep;
+use super::{Part, Plan, Step, tags_to_set};
+use crate::desired::Desired;
+use crate::desired::policy::Document;
+use crate::desired::queues::{Queue, RECEIVE_WAIT_SECONDS};
+use crate::observed::{Observed, ResourceId};
+use crate::stack::name::{Names, QueueId};
+
+const REDRIVE: &str = "RedrivePolicy";
+const POLICY: &str = "Policy";
+
+pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
+    for (id, queue) in &desired.queues {
+        let (id, name) = (*id, desired.names.queue(*id));
+        let part = part(id);
+        if plan.is_foreign(part, ResourceId::Queue(id), &name, observed) {
+            continue;
+        }
+        if let Some(redrive) = &queue.redrive
+            && !observed.queues.contains_key(&redrive.dead_letters)
+        {
+            plan.wait_for(part, ResourceId::Queue(id), ResourceId::Queue(redrive.dead_letters));
+            continue;
+        }
+        let attributes = attributes(queue, &desired.names);
+        let Some(found) = observed.queues.get(&id) else {
+            plan.step(Step::Queue(id, QueueStep::Create { name, attributes, tags: desired.tags.clone() }));
+            continue;
+        };
+        let url = found.url.clone();
+        let different: BTreeMap<String, String> = attributes
+            .into_iter()
+            .filter(|(key, want)| !is_same(key, want, found.attributes.get(key).map(String::as_str)))
+            .collect();
+        if !different.is_empty() {
+            plan.step(Step::Queue(id, QueueStep::Set { url: url.clone(), attributes: different }));
+        }
+        if let Some(tags) = tags_to_set(&desired.tags, &found.tags) {
+            plan.step(Step::Queue(id, QueueStep::Tag { url, tags }));
+        }
+    }
+    for id in observed.queues.keys().filter(|id| !desired.queues.contains_key(id)) {
+        delete(desired, *id, observed, plan);
+    }
+}
+
+fn part(id: QueueId) -> Part {
+    match id {
+        QueueId::Notifications | QueueId::NotificationsDeadLetters => Part::Notifications,
+        QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
+    }
+}
+
+/// All attributes that we care for, as SQS writes them. An empty text clears one.
+fn attributes(queue: &Queue, names: &Names) -> BTreeMap<String, String> {
+    let redrive = queue.redrive.as_ref().map(|redrive| {
+        json!({ "deadLetterTargetArn": names.queue_arn(redrive.dead_letters), "maxReceiveCount": redrive.receives_max })
+            .to_string()
+    });
+    [
+        ("VisibilityTimeout", queue.visibility_timeout_seconds.to_string()),
+        ("MessageRetentionPeriod", queue.retention_seconds.to_string()),
+        ("ReceiveMessageWaitTimeSeconds", RECEIVE_WAIT_SECONDS.to_string()),
+        ("DelaySeconds", "0".into()),
+        (REDRIVE, redrive.unwrap_or_default()),
+        (POLICY, queue.policy.as_ref().map(Document::text).unwrap_or_default()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
+}
+
+/// SQS writes documents in its own way and numbers in them as numbers or as texts.
+fn is_same(key: &str, want: &str, have: Option<&str>) -> bool {
+    let have = have.unwrap_or_default();
+    if want.is_empty() || have.is_empty() {
+        return want == have;
+    }
+    match key {
+        REDRIVE => redrive_of(want) == redrive_of(have),
+        POLICY => Document::parse(want) == Document::parse(have),
+        _ => want == have,
+    }
+}
+
+fn redrive_of(text: &str) -> Option<(String, i64)> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let count = &value["maxReceiveCount"];
+    let count = count.as_i64().or_else(|| count.as_str()?.parse().ok())?;
+    Some((value["deadLetterTargetArn"].as_str()?.to_owned(), count))
+}
+
+fn delete(desired: &Desired, id: QueueId, observed: &Observed, plan: &mut Plan) {
+    let what = ResourceId::Queue(id);
+    let names = &desired.names;
+    let url = observed.queue_url(id).unwrap_or_default().to_owned();
+    let source_queue = match id {
+        QueueId::NotificationsDeadLetters => Some(QueueId::Notifications),
+        QueueId::MessagesDeadLetters => Some(QueueId::Messages),
+        QueueId::Notifications | QueueId::Messages => None,
+    };
+    if let Some(function) = observed.functions.keys().find(|function| !desired.functions.contains_key(function)) {
+        plan.wait_gone(part(id), what, ResourceId::Function(*function));
+    } else if observed.sources.iter().any(|source| source.source_arn == names.queue_arn(id)) {
+        plan.wait_gone(part(id), what, "its event source");
+    } else if let Some(source_queue) = source_queue.filter(|queue| observed.queues.contains_key(queue)) {
+        plan.wait_gone(part(id), what, ResourceId::Queue(source_queue));
+    } else {
+        plan.step(Step::Queue(id, QueueStep::Delete { url }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redrive_policy_is_the_same_whatever_its_form() {
+        let ours = r#"{"deadLetterTargetArn":"arn:d","maxReceiveCount":5}"#;
+        assert!(is_same(REDRIVE, ours, Some(r#"{"maxReceiveCount":"5", "deadLetterTargetArn":"arn:d"}"#)));
+        assert!(!is_same(REDRIVE, ours, Some(r#"{"maxReceiveCount":6,"deadLetterTargetArn":"arn:d"}"#)));
+        assert!(!is_same(REDRIVE, ours, None));
+        assert!(is_same(REDRIVE, "", None));
+    }
+}

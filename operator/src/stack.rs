@@ -1,0 +1,225 @@
+//! `SumuStack` → [`StackSpec`]: the values that the rest of the operator works with, checked. Pure.
+//!
+//! After this step nothing reaches back into the custom resource. What the CRD's rules could not say is refused
+//! here with a sentence that tells the remedy; a field that has no effect in this version is listed, never
+//! ignored in silence.
+
+pub mod name;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use sumu_contract::limits::ENVIRONMENT_BYTES_MAX;
+use sumu_contract::settings::{self, AuthorizerSettings, Settings};
+
+use crate::sumu_stack::{self, Architecture, DeletionPolicy, SumuStack, SumuStackSpec, Throttling};
+use name::{Owner, Tags};
+
+/// A validated stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StackSpec {
+    /// Whose it is.
+    pub owner: Owner,
+    /// Where it is.
+    pub location: Location,
+    /// Name of the API's stage.
+    pub stage_name: String,
+    /// The user's tags and ours.
+    pub tags: Tags,
+    /// Settings of the authorizer function.
+    pub authorizer: AuthorizerSettings,
+    /// How long a row of the connections table lives.
+    pub connection_ttl_seconds: u32,
+    /// Whether the connections table is protected from deletion.
+    pub deletion_protection: bool,
+    /// Limits of the stage.
+    pub throttling: Throttling,
+    /// Where presence events go.
+    pub presence_source: settings::PresenceSource,
+    /// What an empty list of users means.
+    pub empty_users: settings::EmptyUsers,
+    /// How often a post is tried.
+    pub push_attempts_max: u32,
+    /// How many pushers work at once on the queue.
+    pub pusher_concurrency_max: u32,
+    /// The processor of the functions.
+    pub architecture: Architecture,
+    /// Their memory in MiB.
+    pub memory_mib: u32,
+    /// How long their logs are kept, in days.
+    pub log_retention_days: u32,
+    /// Fields that are set but have no effect in this version.
+    pub not_in_effect: Vec<&'static str>,
+}
+
+/// Where a stack lives and as whom the operator works there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Location {
+    /// The region.
+    pub region: String,
+    /// The role to assume.
+    pub role: Option<AssumedRole>,
+}
+
+/// A role that the operator assumes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AssumedRole {
+    /// Its ARN.
+    pub arn: String,
+    /// What its trust policy asks for.
+    pub external_id: Option<String>,
+}
+
+/// Why a stack cannot be built as it is written. The text names the field and the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub String);
+
+impl Owner {
+    /// The owner that an object of the API server stands for.
+    pub fn of(stack: &SumuStack) -> Result<Self, Invalid> {
+        let missing = |field: &str| Invalid(format!("metadata.{field} is missing: the object must come from an API server"));
+        Ok(Self {
+            uid: stack.metadata.uid.clone().ok_or_else(|| missing("uid"))?,
+            namespace: stack.metadata.namespace.clone().ok_or_else(|| missing("namespace"))?,
+            name: stack.metadata.name.clone().ok_or_else(|| missing("name"))?,
+        })
+    }
+}
+
+impl Location {
+    /// Where a stack lives. Needed for deletion too, so it depends on nothing that validation may refuse.
+    #[must_use]
+    pub fn of(aws: &sumu_stack::Aws, default_region: &str) -> Self {
+        Self {
+            region: aws.region.clone().unwrap_or_else(|| default_region.to_owned()),
+            role: aws
+                .role_arn
+                .clone()
+                .map(|arn| AssumedRole { arn, external_id: aws.external_id.clone() }),
+        }
+    }
+}
+
+impl StackSpec {
+    /// Checks a stack.
+    ///
+    /// # Errors
+    /// When the stack cannot be built as it is written.
+    pub fn of(stack: &SumuStack, default_region: &str) -> Result<Self, Invalid> {
+        let owner = Owner::of(stack)?;
+        let spec = &stack.spec;
+        let mut tags = spec.tags.clone();
+        tags.extend(owner.tags());
+        Ok(Self {
+            location: Location::of(&spec.aws, default_region),
+            stage_name: spec.stage_name.clone(),
+            tags,
+            authorizer: authorizer(&spec.authorizer)?,
+            connection_ttl_seconds: spec.connections.ttl_seconds,
+            deletion_protection: spec.connections.deletion_protection,
+            throttling: spec.gateway.throttling.clone(),
+            presence_source: presence_source(spec.presence.source),
+            empty_users: empty_users(spec.pusher.empty_users),
+            push_attempts_max: spec.pusher.max_attempts,
+            pusher_concurrency_max: spec.pusher.max_concurrency,
+            architecture: spec.functions.architecture,
+            memory_mib: spec.functions.memory_mib,
+            log_retention_days: spec.functions.log_retention_days,
+            not_in_effect: not_in_effect(spec),
+            owner,
+        })
+    }
+
+    /// Whether deleting the object leaves the AWS resources alone.
+    #[must_use]
+    pub fn is_retained(stack: &SumuStack) -> bool {
+        stack.spec.deletion_policy == DeletionPolicy::Retain
+    }
+}
+
+fn authorizer(authorizer: &sumu_stack::Authorizer) -> Result<AuthorizerSettings, Invalid> {
+    let settings = AuthorizerSettings {
+        issuers: authorizer
+            .issuers
+            .iter()
+            .map(|issuer| settings::Issuer {
+                jwks_uri: issuer.jwks_uri.clone(),
+                issuer: issuer.issuer.clone(),
+                audiences: issuer.audiences.clone(),
+            })
+            .collect(),
+        verify_expiration: authorizer.verify_expiration,
+        leeway_seconds: authorizer.leeway_seconds.into(),
+        principal_claim: authorizer.principal_claim.clone(),
+        token_sources: authorizer.token_sources.iter().copied().map(token_source).collect(),
+    };
+    let bytes = environment_bytes(&settings.environment());
+    if bytes > ENVIRONMENT_BYTES_MAX {
+        return Err(Invalid(format!(
+            "spec.authorizer needs {bytes} bytes and AWS Lambda allows {ENVIRONMENT_BYTES_MAX} for a function's \
+             environment: name fewer issuers or audiences, or shorter ones"
+        )));
+    }
+    Ok(settings)
+}
+
+/// What Lambda counts: the bytes of all names and values.
+fn environment_bytes(variables: &BTreeMap<String, String>) -> usize {
+    variables.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
+/// The fields that are set to something this version does not do.
+fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
+    let defaults = sumu_stack::Pusher::default();
+    [
+        ("spec.connections.pointInTimeRecovery", spec.connections.point_in_time_recovery),
+        ("spec.gateway.accessLogs", spec.gateway.access_logs.as_ref().is_some_and(|logs| logs.enabled)),
+        ("spec.gateway.customDomain", spec.gateway.custom_domain.is_some()),
+        ("spec.presence.gracePeriodSeconds", spec.presence.grace_period_seconds > 0),
+        ("spec.pusher.maxRate", spec.pusher.max_rate != defaults.max_rate),
+        ("spec.messages.subscriptions", !spec.messages.subscriptions.is_empty()),
+        ("spec.messages.consumers", !spec.messages.consumers.is_empty()),
+        ("spec.functions.package.s3", spec.functions.package.s3.is_some()),
+        ("spec.export", spec.export.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(field, is_set)| is_set.then_some(field))
+    .collect()
+}
+
+/// The sentence for fields that are set but have no effect, if there are any.
+#[must_use]
+pub fn not_in_effect_sentence(fields: &[&'static str]) -> Option<String> {
+    let (first, rest) = fields.split_first()?;
+    let mut sentence = format!("accepted but without effect in this version: {first}");
+    for field in rest {
+        // Writing to a String cannot fail.
+        let _ = write!(sentence, ", {field}");
+    }
+    Some(sentence)
+}
+
+fn token_source(source: sumu_stack::TokenSource) -> settings::TokenSource {
+    match source {
+        sumu_stack::TokenSource::QueryString => settings::TokenSource::QueryString,
+        sumu_stack::TokenSource::Header => settings::TokenSource::Header,
+        sumu_stack::TokenSource::Subprotocol => settings::TokenSource::Subprotocol,
+    }
+}
+
+fn presence_source(source: sumu_stack::PresenceSource) -> settings::PresenceSource {
+    match source {
+        sumu_stack::PresenceSource::Queue => settings::PresenceSource::Queue,
+        sumu_stack::PresenceSource::Topic => settings::PresenceSource::Topic,
+        sumu_stack::PresenceSource::Both => settings::PresenceSource::Both,
+        sumu_stack::PresenceSource::Stream => settings::PresenceSource::Stream,
+    }
+}
+
+fn empty_users(empty_users: sumu_stack::EmptyUsers) -> settings::EmptyUsers {
+    match empty_users {
+        sumu_stack::EmptyUsers::Broadcast => settings::EmptyUsers::Broadcast,
+        sumu_stack::EmptyUsers::Reject => settings::EmptyUsers::Reject,
+    }
+}

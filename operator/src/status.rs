@@ -1,0 +1,146 @@
+//! What is reported about a stack, from what a pass saw and did. Pure: the caller brings the time.
+
+mod conditions;
+
+use sumu_contract::Function;
+
+use crate::cloud::{CloudError, Kind};
+use crate::converge::Pass;
+use crate::desired::{Desired, Endpoints};
+use crate::observed::Observed;
+use crate::stack::Invalid;
+use crate::stack::name::{Names, QueueId, TableId, TopicId};
+use crate::sumu_stack::{
+    FunctionStatus, FunctionsStatus, MessagingStatus, SumuStack, SumuStackStatus, TableStatus,
+};
+
+pub use conditions::{READY, SPEC_IN_EFFECT, SUSPENDED};
+
+/// How far the operator has got with a stack.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// The stack cannot be built as it is written.
+    Refused(&'a Invalid),
+    /// AWS could not be looked at.
+    Unseen {
+        /// Why.
+        error: &'a CloudError,
+        /// Whether this has gone on for a while. One lost answer is no news.
+        is_persistent: bool,
+    },
+    /// A pass is done.
+    Passed(&'a Pass, &'a Desired),
+    /// A look is done; the stack is suspended, so no call was made.
+    Suspended(&'a Pass, &'a Desired),
+    /// A pass towards nothing is done.
+    Deleting(&'a Pass),
+}
+
+/// The words that the status needs beside what was seen.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// Where API Gateway is reached.
+    pub endpoints: &'a Endpoints,
+    /// Fields that are set but have no effect.
+    pub not_in_effect: &'a [&'static str],
+    /// The time, RFC 3339 with whole seconds.
+    pub now: &'a str,
+}
+
+/// The status of a stack. Equal to the previous one when nothing has changed.
+#[must_use]
+pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) -> SumuStackStatus {
+    let previous = stack.status.clone().unwrap_or_default();
+    let news = match progress {
+        Progress::Unseen { is_persistent: false, .. } if !previous.conditions.is_empty() => return previous,
+        Progress::Refused(invalid) => conditions::refused(invalid),
+        Progress::Unseen { error, .. } => conditions::unseen(error),
+        Progress::Passed(pass, _) => conditions::passed(pass),
+        Progress::Suspended(pass, _) => conditions::suspended(pass),
+        Progress::Deleting(pass) => conditions::deleting(pass),
+    };
+    let generation = stack.metadata.generation;
+    let mut news = news;
+    news.extend(conditions::spec_in_effect(context.not_in_effect));
+    let mut status = match progress {
+        // Nothing was seen of AWS: what was reported before is still the best that is known.
+        Progress::Refused(_) | Progress::Unseen { .. } => previous.clone(),
+        Progress::Passed(pass, desired) | Progress::Suspended(pass, desired) => {
+            let stage = desired.gateway.as_ref().map(|gateway| gateway.stage_name.as_str());
+            described(&pass.observed, &desired.names, stage, context.endpoints)
+        }
+        Progress::Deleting(pass) => SumuStackStatus {
+            endpoint: pass.observed.api().and(previous.endpoint.clone()),
+            api_id: pass.observed.api_id().map(ToOwned::to_owned),
+            ..SumuStackStatus::default()
+        },
+    };
+    status.observed_generation = generation;
+    status.conditions = conditions::dated(news, &previous.conditions, generation, context.now);
+    status
+}
+
+/// What exists, in the words of the status.
+fn described(observed: &Observed, names: &Names, stage: Option<&str>, endpoints: &Endpoints) -> SumuStackStatus {
+    // The URL is told when somebody answers there: once the stage is open.
+    let open_stage = observed.api().zip(stage).filter(|(api, stage)| api.stages.iter().any(|found| found.name == *stage));
+    let fill = |template: &str| open_stage.map(|(api, stage)| Endpoints::fill(template, names, &api.id, stage));
+    let function = |function| {
+        observed
+            .functions
+            .get(&function)
+            .map(|found| FunctionStatus { arn: found.arn.clone(), code_sha256: found.code_sha256.clone() })
+    };
+    let functions = FunctionsStatus {
+        authorizer: function(Function::Authorizer),
+        routes: function(Function::Routes),
+        pusher: function(Function::Pusher),
+        watchdog: function(Function::Watchdog),
+    };
+    SumuStackStatus {
+        endpoint: fill(&endpoints.websocket),
+        management_endpoint: fill(&endpoints.management),
+        api_id: observed.api_id().map(ToOwned::to_owned),
+        stage_name: open_stage.map(|(_, stage)| stage.to_owned()),
+        connections_table: table(TableId::Connections, observed, names),
+        presence_table: table(TableId::Presence, observed, names),
+        notifications: messaging(
+            (TopicId::Notifications, QueueId::Notifications, QueueId::NotificationsDeadLetters),
+            observed,
+            names,
+        ),
+        messages: messaging((TopicId::Messages, QueueId::Messages, QueueId::MessagesDeadLetters), observed, names),
+        functions: (functions != FunctionsStatus::default()).then_some(functions),
+        ..SumuStackStatus::default()
+    }
+}
+
+fn table(id: TableId, observed: &Observed, names: &Names) -> Option<TableStatus> {
+    let found = observed.tables.get(&id)?;
+    Some(TableStatus { name: names.table(id), arn: found.arn.clone(), stream_arn: found.stream_arn.clone() })
+}
+
+fn messaging(
+    (topic, queue, dead_letters): (TopicId, QueueId, QueueId),
+    observed: &Observed,
+    names: &Names,
+) -> Option<MessagingStatus> {
+    let url = |id| observed.queue_url(id).map(ToOwned::to_owned);
+    let status = MessagingStatus {
+        topic_arn: observed.topics.get(&topic).map(|found| found.arn.clone()),
+        queue_url: url(queue),
+        queue_arn: url(queue).map(|_| names.queue_arn(queue)),
+        dead_letter_queue_url: url(dead_letters),
+    };
+    (status != MessagingStatus::default()).then_some(status)
+}
+
+/// Whether a failure is news at once, or only when it goes on.
+#[must_use]
+pub fn is_persistent(error: &CloudError, attempt: u32) -> bool {
+    const TRANSIENT_ATTEMPTS: u32 = 3;
+    match error.kind {
+        Kind::Throttled | Kind::Unreachable | Kind::Internal | Kind::Busy => attempt >= TRANSIENT_ATTEMPTS,
+        _ => true,
+    }
+}

@@ -1,0 +1,169 @@
+//! The conditions: `Ready`, one for each part, and those about the spec itself.
+//!
+//! Messages name what is done or waited for in the plan's own words, so that "why is it not ready" is answered by
+//! the object itself. Nothing that differs from pass to pass (times, request ids) gets in.
+
+use std::fmt::Write as _;
+
+use crate::cloud::CloudError;
+use crate::converge::Pass;
+use crate::plan::{Part, WaitReason};
+use crate::stack::{Invalid, not_in_effect_sentence};
+use crate::sumu_stack::{Condition, ConditionStatus};
+
+/// Type of the condition that sums up all the others.
+pub const READY: &str = "Ready";
+/// Type of the condition that says whether every field of the spec does something.
+pub const SPEC_IN_EFFECT: &str = "SpecInEffect";
+/// Type of the condition of a suspended stack.
+pub const SUSPENDED: &str = "Suspended";
+
+/// How many steps or waits a message names before it only counts the rest.
+const NAMED_MAX: usize = 3;
+
+/// A condition without its times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct News {
+    type_: &'static str,
+    status: ConditionStatus,
+    reason: String,
+    message: String,
+}
+
+impl News {
+    fn new(type_: &'static str, status: ConditionStatus, reason: &str, message: impl Into<String>) -> Self {
+        Self { type_, status, reason: reason.to_owned(), message: message.into() }
+    }
+}
+
+/// A stack that cannot be built as it is written.
+pub(super) fn refused(invalid: &Invalid) -> Vec<News> {
+    vec![News::new(READY, ConditionStatus::False, "InvalidSpec", invalid.to_string())]
+}
+
+/// AWS could not be looked at.
+pub(super) fn unseen(error: &CloudError) -> Vec<News> {
+    let message = format!("AWS cannot be looked at: {error}");
+    vec![News::new(READY, ConditionStatus::Unknown, error.kind.as_str(), message)]
+}
+
+/// A pass is done.
+pub(super) fn passed(pass: &Pass) -> Vec<News> {
+    let parts: Vec<News> = Part::ALL.into_iter().map(|part| of_part(part, pass)).collect();
+    let mut news = vec![ready(&parts)];
+    news.extend(parts);
+    news
+}
+
+/// A look is done, and no call was made.
+pub(super) fn suspended(pass: &Pass) -> Vec<News> {
+    let held_back = match pass.plan.steps.len() {
+        0 => "nothing is held back".to_owned(),
+        count => format!("held back: {}", list(pass.plan.steps.iter().map(ToString::to_string), count)),
+    };
+    let message = format!("spec.suspend is true, no change is made in AWS; {held_back}");
+    let mut news = passed(pass);
+    if let Some(ready) = news.first_mut().filter(|ready| ready.status == ConditionStatus::False) {
+        *ready = News::new(READY, ConditionStatus::False, SUSPENDED, message.clone());
+    }
+    news.push(News::new(SUSPENDED, ConditionStatus::True, "SuspendedByUser", message));
+    news
+}
+
+/// A pass towards nothing is done.
+pub(super) fn deleting(pass: &Pass) -> Vec<News> {
+    let parts: Vec<News> = Part::ALL.into_iter().map(|part| of_part(part, pass)).collect();
+    let message = match parts.iter().find(|news| news.status != ConditionStatus::True) {
+        Some(part) => format!("Deleting: {}", part.message),
+        None => "Deleting: nothing is left in AWS".to_owned(),
+    };
+    let blocked = parts.iter().find(|news| !matches!(news.reason.as_str(), "Settled" | "Progressing" | "Waiting"));
+    let reason = blocked.map_or("Deleting", |news| news.reason.as_str()).to_owned();
+    vec![News::new(READY, ConditionStatus::False, &reason, message)]
+}
+
+/// Whether every field of the spec does something.
+pub(super) fn spec_in_effect(not_in_effect: &[&'static str]) -> Option<News> {
+    let sentence = not_in_effect_sentence(not_in_effect)?;
+    Some(News::new(SPEC_IN_EFFECT, ConditionStatus::False, "FieldsNotInEffect", sentence))
+}
+
+fn ready(parts: &[News]) -> News {
+    // A failure says more than a wait, and a wait that needs a person more than one that ends by itself.
+    let severity = |news: &&News| match (news.status, news.reason.as_str()) {
+        (ConditionStatus::True, _) => 0,
+        (_, "Waiting") => 1,
+        (_, "Progressing") => 2,
+        _ => 3,
+    };
+    match parts.iter().filter(|news| news.status != ConditionStatus::True).max_by_key(severity) {
+        None => News::new(READY, ConditionStatus::True, "Settled", "Everything is in place"),
+        Some(worst) => {
+            News::new(READY, ConditionStatus::False, &worst.reason, format!("{}: {}", worst.type_, worst.message))
+        }
+    }
+}
+
+fn of_part(part: Part, pass: &Pass) -> News {
+    let type_ = part.as_str();
+    let failures: Vec<&CloudError> =
+        pass.failures.iter().filter(|failure| failure.part == part).map(|failure| &failure.error).collect();
+    if let Some(worst) = failures.iter().max_by_key(|error| error.kind) {
+        let message = list(failures.iter().map(ToString::to_string), failures.len());
+        return News::new(type_, ConditionStatus::False, worst.kind.as_str(), message);
+    }
+    let waits: Vec<&WaitReason> =
+        pass.plan.waits.iter().filter(|wait| wait.part == part).map(|wait| &wait.reason).collect();
+    if let Some(stuck) = waits.iter().find(|wait| !wait.ends_by_itself()) {
+        return News::new(type_, ConditionStatus::False, wait_word(stuck), stuck.to_string());
+    }
+    let steps: Vec<String> =
+        pass.plan.steps.iter().filter(|step| step.part() == part).map(ToString::to_string).collect();
+    if !steps.is_empty() {
+        let count = steps.len();
+        return News::new(type_, ConditionStatus::False, "Progressing", list(steps.into_iter(), count));
+    }
+    if !waits.is_empty() {
+        let message = list(waits.iter().map(ToString::to_string), waits.len());
+        return News::new(type_, ConditionStatus::False, "Waiting", message);
+    }
+    News::new(type_, ConditionStatus::True, "Settled", "In place")
+}
+
+fn wait_word(wait: &WaitReason) -> &'static str {
+    match wait {
+        WaitReason::Exists { .. } | WaitReason::Ready { .. } | WaitReason::Gone { .. } => "Waiting",
+        WaitReason::Foreign(_) => "OwnershipConflict",
+        WaitReason::Protected(_) => "DeletionProtected",
+        WaitReason::Failed { .. } => "Failed",
+    }
+}
+
+fn list(items: impl Iterator<Item = String>, count: usize) -> String {
+    let mut text = items.take(NAMED_MAX).collect::<Vec<_>>().join("; ");
+    if count > NAMED_MAX {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "; and {} more", count - NAMED_MAX);
+    }
+    text
+}
+
+/// Puts the times in: a condition keeps its time until its status changes.
+pub(super) fn dated(news: Vec<News>, previous: &[Condition], generation: Option<i64>, now: &str) -> Vec<Condition> {
+    news.into_iter()
+        .map(|News { type_, status, reason, message }| {
+            let since = previous
+                .iter()
+                .find(|condition| condition.type_ == type_ && condition.status == status)
+                .map_or(now, |condition| &condition.last_transition_time);
+            Condition {
+                type_: type_.to_owned(),
+                status,
+                reason,
+                message,
+                last_transition_time: since.to_owned(),
+                observed_generation: generation,
+            }
+        })
+        .collect()
+}
