@@ -10,11 +10,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::aws::{KEY, REGION};
-use crate::poll::within;
-use crate::{Context, Result, ensure, workspace};
+use crate::poll::{eventually, within};
+use crate::{Context, Error, Result, ensure, workspace};
 
 /// Beyond what a script waits for by itself: Python and boto3 need seconds to start on a busy machine.
 const MARGIN: Duration = Duration::from_mins(1);
+
+const TAKEN_WITHIN: Duration = Duration::from_mins(1);
+const ONE_LOOK: Duration = Duration::from_secs(5);
 
 /// A backend.
 #[derive(Clone, Debug)]
@@ -101,6 +104,12 @@ impl Backend {
         self.run(&json!({"do": "unsubscribe", "topic": topic_arn, "queue": queue_url}), Duration::ZERO).await
     }
 
+    /// Follows a queue whose messages are about different things.
+    #[must_use]
+    pub fn inbox(&self, queue_url: &str) -> Inbox {
+        Inbox { backend: self.clone(), queue_url: queue_url.to_owned(), waiting: Vec::new() }
+    }
+
     async fn run<T: serde::de::DeserializeOwned>(&self, order: &Value, patience: Duration) -> Result<T> {
         within(patience + MARGIN, &format!("the backend's {}", order["do"]), async {
             let mut child = Command::new(&self.python)
@@ -123,5 +132,33 @@ impl Backend {
             Ok(serde_json::from_slice(&output.stdout)?)
         })
         .await
+    }
+}
+
+/// What came from one queue and has not been asked for yet.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    backend: Backend,
+    queue_url: String,
+    waiting: Vec<Received>,
+}
+
+impl Inbox {
+    /// Takes the first message that is wanted, and receives until there is one.
+    pub async fn take(&mut self, what: &str, wanted: impl Fn(&Received) -> bool) -> Result<Received> {
+        eventually(TAKEN_WITHIN, &format!("{what} in {}", self.queue_url), async || {
+            if let Some(found) = self.waiting.iter().position(&wanted) {
+                return Ok(self.waiting.remove(found));
+            }
+            self.waiting.extend(self.backend.receive(&self.queue_url, 1, ONE_LOOK).await?);
+            Err(Error::new(format!("other messages: {:#?}", self.waiting)))
+        })
+        .await
+    }
+
+    /// What has come and nobody took.
+    #[must_use]
+    pub fn waiting(&self) -> &[Received] {
+        &self.waiting
     }
 }

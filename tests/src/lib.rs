@@ -7,6 +7,7 @@
 //! | [`kubernetes`] | etcd, kube-apiserver, `kubectl` and the CRD |
 //! | [`aws`] | the emulator, and an inventory of what exists in it |
 //! | [`issuer`] | keys over HTTP and the tokens that they sign |
+//! | [`stack`] | one `SumuStack` as its users see it |
 //! | [`operator`] | `sumu-operator run` as a process, and what its log tells |
 //! | [`client`] | a WebSocket client |
 //! | [`backend`] | plain boto3 |
@@ -30,6 +31,7 @@ pub mod issuer;
 pub mod kubernetes;
 pub mod operator;
 pub mod poll;
+pub mod stack;
 pub mod testbed;
 pub mod workspace;
 

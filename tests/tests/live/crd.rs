@@ -1,9 +1,9 @@
 //! The CRD in a real API server: what it admits, and what it refuses with which sentence.
 
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use sumu_tests::{Context, Result, Testbed, ensure, ensure_eq, story, workspace};
+use sumu_tests::{Context, Result, Testbed, ensure, ensure_eq, stack, story, workspace};
 
 /// The smallest stack that there is.
 fn minimal() -> Value {
@@ -66,11 +66,7 @@ fn full() -> Value {
 }
 
 async fn stacks(testbed: &Testbed, namespace: &str) -> Result<Api<DynamicObject>> {
-    let kind: ApiResource = serde_json::from_value(json!({
-        "group": "sumu.live", "version": "v1alpha1", "api_version": "sumu.live/v1alpha1",
-        "kind": "SumuStack", "plural": "sumustacks",
-    }))?;
-    Ok(Api::namespaced_with(testbed.kubernetes().client().await?, namespace, &kind))
+    Ok(stack::api(testbed.kubernetes().client().await?, namespace))
 }
 
 /// What the API server says to a manifest that it refuses.

@@ -1,0 +1,173 @@
+//! What no compiler and no lint checks: the shape of files, and who may know whom.
+
+use std::path::{Path, PathBuf};
+
+use sumu_tests::{Result, ensure, workspace};
+
+const FILE_LINES_MAX: usize = 500;
+const FUNCTION_LINES_MAX: usize = 70;
+
+/// The operator's pure modules: what they decide must follow from what they are given.
+const PURE: [&str; 5] = ["stack", "desired", "observed", "plan", "status"];
+const IMPURE: [&str; 5] = ["kube::Client", "aws_sdk_", "SystemTime::now", "Instant::now", "Timestamp::now"];
+
+/// The one place in the tests that lets time pass.
+const POLL: &str = "tests/src/poll.rs";
+
+struct File {
+    path: String,
+    text: String,
+}
+
+/// Every text file of the checkout, whether git knows it already or not.
+fn files() -> Result<Vec<File>> {
+    fn walk(folder: &Path, top: &Path, found: &mut Vec<File>) -> Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let path: PathBuf = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() {
+                let ours = name == ".ci" || !(name.starts_with('.') || name == "target" || name == "dist");
+                if ours && !path.is_symlink() {
+                    walk(&path, top, found)?;
+                }
+            } else if let Ok(text) = std::fs::read_to_string(&path) {
+                found.push(File { path: path.strip_prefix(top)?.to_string_lossy().into_owned(), text });
+            }
+        }
+        Ok(())
+    }
+    let mut found = Vec::new();
+    walk(&workspace::root(), &workspace::root(), &mut found)?;
+    found.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    Ok(found)
+}
+
+fn sources() -> Result<Vec<File>> {
+    Ok(files()?.into_iter().filter(is_rust).collect())
+}
+
+fn is_rust(file: &File) -> bool {
+    Path::new(&file.path).extension().is_some_and(|extension| extension == "rs")
+}
+
+fn none(found: &[String], rule: &str) -> Result<()> {
+    ensure!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));
+    Ok(())
+}
+
+#[test]
+fn the_checkout_is_found() -> Result<()> {
+    let sources = sources()?;
+    for known in [POLL, "tests/tests/tidy.rs", "operator/src/lib.rs"] {
+        ensure!(
+            sources.iter().any(|file| file.path == known),
+            "{known} was not found, so the other tests prove nothing"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn every_module_opens_with_what_it_is_for() -> Result<()> {
+    let silent = sources()?.into_iter().filter(|file| !file.text.starts_with("//!")).map(|file| file.path);
+    none(&silent.collect::<Vec<_>>(), "a module opens with a `//!` comment")
+}
+
+#[test]
+fn no_file_is_too_long_to_read() -> Result<()> {
+    let long = sources()?.into_iter().filter_map(|file| {
+        let lines = file.text.lines().count();
+        (lines > FILE_LINES_MAX).then(|| format!("{}: {lines}", file.path))
+    });
+    none(&long.collect::<Vec<_>>(), "a file has at most 500 lines")
+}
+
+/// The functions of a formatted file with their names and numbers of lines, blank lines and comments left out.
+///
+/// A function ends where its closing brace stands below its first word.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let indent = &line[..line.len() - code.len()];
+        let Some(name) = function_name(code) else { continue };
+        let end = lines[start..].iter().position(|line| line.strip_prefix(indent) == Some("}"));
+        // A declaration has no body, and a body on one line has no brace of its own.
+        let signature = lines[start..].iter().position(|line| line.ends_with(['{', ';', '}']));
+        if let (Some(end), Some(opens)) = (end, signature)
+            && lines[start + opens].ends_with('{')
+        {
+            let counted = lines[start..=start + end].iter().map(|line| line.trim());
+            found.push((name.to_owned(), counted.filter(|line| !line.is_empty() && !line.starts_with("//")).count()));
+        }
+    }
+    found
+}
+
+fn function_name(code: &str) -> Option<&str> {
+    let (before, after) = code.split_once("fn ")?;
+    let words = ["pub", "pub(crate)", "pub(super)", "const", "async"];
+    before.split_whitespace().all(|word| words.contains(&word)).then(|| after.split(['(', '<']).next())?
+}
+
+#[test]
+fn no_function_is_too_long_to_read() -> Result<()> {
+    let mut long = Vec::new();
+    let mut seen = 0;
+    for file in sources()? {
+        for (name, lines) in functions(&file.text) {
+            seen += 1;
+            if lines > FUNCTION_LINES_MAX {
+                long.push(format!("{}: {name} has {lines}", file.path));
+            }
+        }
+    }
+    ensure!(seen > 100, "only {seen} functions were found");
+    none(&long, "a function has at most 70 lines")
+}
+
+#[test]
+fn what_decides_knows_neither_a_client_nor_a_clock() -> Result<()> {
+    let mut found = Vec::new();
+    for file in sources()? {
+        let pure = PURE.iter().any(|module| {
+            file.path == format!("operator/src/{module}.rs")
+                || file.path.starts_with(&format!("operator/src/{module}/"))
+        });
+        for word in IMPURE.iter().filter(|word| pure && file.text.contains(**word)) {
+            found.push(format!("{}: {word}", file.path));
+        }
+    }
+    none(&found, "stack, desired, observed, plan and status are pure")
+}
+
+#[test]
+fn no_test_sleeps() -> Result<()> {
+    // In two parts, or this file would be found.
+    let sleep = concat!("sleep", "(");
+    let tests = |path: &str| path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs");
+    let sleepy = sources()?.into_iter().filter(|file| tests(&file.path) && file.path != POLL);
+    let sleepy = sleepy.filter(|file| file.text.contains(sleep)).map(|file| file.path);
+    none(&sleepy.collect::<Vec<_>>(), "a test waits for something with `eventually`, it never sleeps")
+}
+
+#[test]
+fn no_file_knows_the_machine_it_was_written_on() -> Result<()> {
+    let places = [concat!("/wo", "rk/"), concat!("/ro", "ot/")];
+    let mut found = Vec::new();
+    for file in files()? {
+        for (number, line) in file.text.lines().enumerate() {
+            if places.iter().any(|place| line.contains(place)) {
+                found.push(format!("{}:{}: {line}", file.path, number + 1));
+            }
+        }
+    }
+    none(&found, "no file names a path of a developer's machine")
+}
+
+#[test]
+fn functions_are_measured() {
+    let text = "fn short() {\n    // why\n\n    one();\n}\nfn declared();\nfn line() -> u8 { 1 }\n    pub async fn two(\n        a: u8,\n    ) {\n        if a {\n        }\n    }\n";
+    assert_eq!(functions(text), [("short".to_owned(), 3), ("two".to_owned(), 6)]);
+}
