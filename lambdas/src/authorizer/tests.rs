@@ -1,3 +1,5 @@
+//! Every way in, and every reason to be kept out.
+
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 use sumu_contract::settings::{AuthorizerSettings, Issuer, TokenSource};

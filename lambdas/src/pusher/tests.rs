@@ -1,3 +1,5 @@
+//! Whole events against the cloud in memory.
+
 use std::collections::VecDeque;
 
 use serde_json::{Value, json};

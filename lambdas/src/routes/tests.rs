@@ -1,3 +1,5 @@
+//! Every route, every reply, and messages byte for byte.
+
 use serde_json::{Value, json};
 
 use super::Routes;

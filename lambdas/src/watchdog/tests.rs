@@ -1,3 +1,5 @@
+//! Whole batches against the cloud in memory.
+
 use serde_json::{Value, json};
 use sumu_contract::settings::PresenceSource;
 

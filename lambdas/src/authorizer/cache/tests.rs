@@ -1,3 +1,5 @@
+//! The cache's rules, with time in the test's hand.
+
 use serde_json::json;
 
 use super::super::keys::KeySet;

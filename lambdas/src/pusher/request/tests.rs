@@ -1,3 +1,5 @@
+//! Both forms of a request, and all that can be wrong with them.
+
 use std::fmt::Write;
 
 use sumu_contract::settings::EmptyUsers;

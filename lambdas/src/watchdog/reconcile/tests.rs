@@ -1,3 +1,5 @@
+//! One user's presence, and its laws under crashes, races and repeats.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
