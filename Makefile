@@ -15,7 +15,7 @@ BIN := $(CARGO_TARGET_DIR)/debug
 help: ## Shows this list.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
-demo: setup build functions ## Runs a live stack on this machine and talks to it; ONCE=1 ends by itself.
+demo: setup build ## Runs a live stack on this machine and talks to it; ONCE=1 ends by itself.
 	@$(BIN)/demo $(if $(ONCE),--once)
 
 test: setup lint build ## Checks everything: format, lints, docs, unit, API server and end-to-end tests.

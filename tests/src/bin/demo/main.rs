@@ -59,6 +59,7 @@ async fn demo(once: bool) -> Result<Vec<String>> {
 
 async fn tell(testbed: &Testbed, once: bool) -> Result<Vec<String>> {
     testbed.kubernetes().install_crd().await?;
+    println!("Packing the functions when they have changed, and starting the operator.");
     let mut operator = Operator::start(testbed, &Settings::default())?;
 
     println!("\n$ kubectl apply -f examples/live.yaml");
