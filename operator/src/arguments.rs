@@ -45,7 +45,11 @@ pub struct RunArguments {
     pub aws_endpoint_url: Option<String>,
 
     /// Template of the address at which clients connect.
-    #[arg(long, env = "SUMU_WEBSOCKET_ENDPOINT", default_value = "wss://{apiId}.execute-api.{region}.{dnsSuffix}/{stage}")]
+    #[arg(
+        long,
+        env = "SUMU_WEBSOCKET_ENDPOINT",
+        default_value = "wss://{apiId}.execute-api.{region}.{dnsSuffix}/{stage}"
+    )]
     pub websocket_endpoint: String,
 
     /// Template of the address of API Gateway's management API (`@connections`).

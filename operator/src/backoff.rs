@@ -6,7 +6,7 @@ use crate::cloud::{CloudError, Kind};
 use crate::converge::Pass;
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// How long after a pass the next one comes.
 ///
@@ -38,15 +38,33 @@ fn after_error(kind: Kind, attempt: u32, chance: f64, resync: Duration) -> Durat
     match kind {
         Kind::AlreadyExists | Kind::NotFound => SECOND.mul_f64(1.5_f64.powi(exponent(attempt, 8))),
         // Roles spread in about ten seconds: ask densely at first.
-        Kind::Propagating => if attempt < 60 { SECOND * 2 } else { MINUTE },
-        Kind::Busy => if attempt < 120 { SECOND * 3 } else { MINUTE },
+        Kind::Propagating => {
+            if attempt < 60 {
+                SECOND * 2
+            } else {
+                MINUTE
+            }
+        }
+        Kind::Busy => {
+            if attempt < 120 {
+                SECOND * 3
+            } else {
+                MINUTE
+            }
+        }
         // Full jitter over a doubling bound (Marc Brooker, "Exponential Backoff And Jitter").
         Kind::Throttled | Kind::Unreachable | Kind::Internal => {
             let bound = SECOND.mul_f64(2_f64.powi(exponent(attempt, 6)));
             SECOND.mul_f64(0.5) + bound.mul_f64(chance)
         }
         // Mended outside the cluster, where no event tells us.
-        Kind::Denied | Kind::Quota => if attempt < 5 { MINUTE } else { MINUTE * 5 },
+        Kind::Denied | Kind::Quota => {
+            if attempt < 5 {
+                MINUTE
+            } else {
+                MINUTE * 5
+            }
+        }
         // Nothing will change it but a change of the spec, which comes as an event.
         Kind::Rejected => resync,
     }
@@ -64,21 +82,22 @@ mod tests {
     use crate::observed::Observed;
     use crate::plan::{Part, Plan, Wait, WaitReason};
 
-    const RESYNC: Duration = Duration::from_secs(600);
+    const RESYNC: Duration = Duration::from_mins(10);
 
     fn pass() -> Pass {
         Pass { observed: Observed::default(), plan: Plan::default(), applied: 0, failures: vec![] }
     }
 
     fn failed(kind: Kind) -> StepFailure {
-        let error = CloudError { operation: "X", resource: "r".into(), kind, code: String::new(), message: String::new() };
+        let error =
+            CloudError { operation: "X", resource: "r".into(), kind, code: String::new(), message: String::new() };
         StepFailure { part: Part::Functions, error }
     }
 
     #[test]
     fn a_settled_stack_is_looked_at_again_after_the_resync_period_give_or_take_a_tenth() {
-        assert_eq!(after_pass(&pass(), 0, 0.0, RESYNC), Duration::from_secs(540));
-        assert_eq!(after_pass(&pass(), 0, 1.0, RESYNC), Duration::from_secs(660));
+        assert_eq!(after_pass(&pass(), 0, 0.0, RESYNC), Duration::from_mins(9));
+        assert_eq!(after_pass(&pass(), 0, 1.0, RESYNC), Duration::from_mins(11));
     }
 
     #[test]

@@ -47,7 +47,9 @@ pub enum Error {
     #[error("cannot connect to the Kubernetes API server")]
     Connect(#[source] kube::Error),
     /// The custom resource definition is not there, or may not be read.
-    #[error("cannot list sumustacks.sumu.live: is the CRD installed (`kubectl apply -f crds/sumustacks.yaml`), and may this service account list it?")]
+    #[error(
+        "cannot list sumustacks.sumu.live: is the CRD installed (`kubectl apply -f crds/sumustacks.yaml`), and may this service account list it?"
+    )]
     List(#[source] kube::Error),
     /// The functions' packages cannot be read.
     #[error("cannot read the functions' packages in {folder}")]
@@ -115,6 +117,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     Ok(())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn on_error(stack: Arc<SumuStack>, error: &Error, context: Arc<Context>) -> Action {
     error!(stack = full_name(&stack), error = error as &dyn std::error::Error, "pass not finished");
     let attempt = stack.uid().map_or(0, |uid| context.memory.count(&uid, stack.metadata.generation));
@@ -160,18 +163,15 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
         Err(invalid) => return context.refuse(stack, owner, stacks, &invalid).await,
     };
     let is_suspended = stack.spec.suspend;
-    let (result, calls) = if is_suspended {
-        counted(look(&*cloud, &desired)).await
-    } else {
-        counted(converge(&*cloud, &desired)).await
-    };
+    let (result, calls) =
+        if is_suspended { counted(look(&*cloud, &desired)).await } else { counted(converge(&*cloud, &desired)).await };
     let pass = match result {
         Ok(pass) => pass,
         Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
     };
     let progress = if is_suspended { Progress::Suspended(&pass, &desired) } else { Progress::Passed(&pass, &desired) };
     let next = if is_suspended { context.resync } else { context.after(&pass, attempt) };
-    context.report(stack, &pass, &calls, next);
+    Context::report(stack, &pass, &calls, next);
     context.finish(stack, owner, stacks, progress, &spec.not_in_effect, next).await
 }
 
@@ -195,7 +195,7 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
         Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
     };
     let next = context.after(&pass, attempt);
-    context.report(stack, &pass, &calls, next);
+    Context::report(stack, &pass, &calls, next);
     if pass.observed.is_nothing() {
         return context.release(stack, owner, stacks).await;
     }
@@ -208,7 +208,13 @@ impl Context {
     }
 
     /// The stack cannot be built as it is written. Only a change of it, or another operator, can help.
-    async fn refuse(&self, stack: &SumuStack, owner: &Owner, stacks: &Stacks, invalid: &Invalid) -> Result<Action, Error> {
+    async fn refuse(
+        &self,
+        stack: &SumuStack,
+        owner: &Owner,
+        stacks: &Stacks,
+        invalid: &Invalid,
+    ) -> Result<Action, Error> {
         warn!(stack = full_name(stack), reason = %invalid, "stack refused");
         self.finish(stack, owner, stacks, Progress::Refused(invalid), &[], self.resync).await
     }
@@ -255,7 +261,7 @@ impl Context {
     }
 
     /// One line a pass, one a failure, and the plan for whoever asks for it.
-    fn report(&self, stack: &SumuStack, pass: &Pass, calls: &Calls, next: Duration) {
+    fn report(stack: &SumuStack, pass: &Pass, calls: &Calls, next: Duration) {
         let stack = full_name(stack);
         info!(
             stack,

@@ -61,7 +61,12 @@ impl Packages {
 
     /// Packages made by hand, for tests of what uses them.
     pub fn of(packages: impl IntoIterator<Item = (Architecture, Function, Package)>) -> Self {
-        Self(packages.into_iter().map(|(architecture, function, package)| ((architecture.as_str(), function), package)).collect())
+        Self(
+            packages
+                .into_iter()
+                .map(|(architecture, function, package)| ((architecture.as_str(), function), package))
+                .collect(),
+        )
     }
 
     /// The package of a function.

@@ -206,10 +206,16 @@ impl fmt::Display for WaitReason {
             Self::Ready { what, state } => write!(f, "{what} is {state}"),
             Self::Gone { what, before } => write!(f, "{what} stays until {before} is gone"),
             Self::Foreign(what) => {
-                write!(f, "{what} exists but is not tagged as this stack's: delete or rename it, then this stack makes its own")
+                write!(
+                    f,
+                    "{what} exists but is not tagged as this stack's: delete or rename it, then this stack makes its own"
+                )
             }
             Self::Protected(what) => {
-                write!(f, "{what} is protected from deletion: set spec.connections.deletionProtection to false to let it go")
+                write!(
+                    f,
+                    "{what} is protected from deletion: set spec.connections.deletionProtection to false to let it go"
+                )
             }
             Self::Failed { what, reason } => write!(f, "AWS has given up on {what}: {reason}"),
         }

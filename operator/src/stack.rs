@@ -78,7 +78,8 @@ pub struct Invalid(pub String);
 impl Owner {
     /// The owner that an object of the API server stands for.
     pub fn of(stack: &SumuStack) -> Result<Self, Invalid> {
-        let missing = |field: &str| Invalid(format!("metadata.{field} is missing: the object must come from an API server"));
+        let missing =
+            |field: &str| Invalid(format!("metadata.{field} is missing: the object must come from an API server"));
         Ok(Self {
             uid: stack.metadata.uid.clone().ok_or_else(|| missing("uid"))?,
             namespace: stack.metadata.namespace.clone().ok_or_else(|| missing("namespace"))?,
@@ -93,10 +94,7 @@ impl Location {
     pub fn of(aws: &sumu_stack::Aws, default_region: &str) -> Self {
         Self {
             region: aws.region.clone().unwrap_or_else(|| default_region.to_owned()),
-            role: aws
-                .role_arn
-                .clone()
-                .map(|arn| AssumedRole { arn, external_id: aws.external_id.clone() }),
+            role: aws.role_arn.clone().map(|arn| AssumedRole { arn, external_id: aws.external_id.clone() }),
         }
     }
 }

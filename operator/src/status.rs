@@ -10,9 +10,7 @@ use crate::desired::{Desired, Endpoints};
 use crate::observed::Observed;
 use crate::stack::Invalid;
 use crate::stack::name::{Names, QueueId, TableId, TopicId};
-use crate::sumu_stack::{
-    FunctionStatus, FunctionsStatus, MessagingStatus, SumuStack, SumuStackStatus, TableStatus,
-};
+use crate::sumu_stack::{FunctionStatus, FunctionsStatus, MessagingStatus, SumuStack, SumuStackStatus, TableStatus};
 
 pub use conditions::{READY, SPEC_IN_EFFECT, SUSPENDED};
 
@@ -83,7 +81,8 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
 /// What exists, in the words of the status.
 fn described(observed: &Observed, names: &Names, stage: Option<&str>, endpoints: &Endpoints) -> SumuStackStatus {
     // The URL is told when somebody answers there: once the stage is open.
-    let open_stage = observed.api().zip(stage).filter(|(api, stage)| api.stages.iter().any(|found| found.name == *stage));
+    let open_stage =
+        observed.api().zip(stage).filter(|(api, stage)| api.stages.iter().any(|found| found.name == *stage));
     let fill = |template: &str| open_stage.map(|(api, stage)| Endpoints::fill(template, names, &api.id, stage));
     let function = |function| {
         observed

@@ -34,14 +34,16 @@ pub use status::{
     status = "SumuStackStatus",
     derive = "PartialEq",
     doc = "Live WebSockets on AWS without servers: one API Gateway WebSocket API with everything behind it.",
-    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
-    printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#),
-    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name": "Status", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].message"}"#,
+    printcolumn = r#"{"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.aws.region) == has(oldSelf.aws.region) && (!has(self.aws.region) || self.aws.region == oldSelf.aws.region)")
     .message("spec.aws.region cannot change: make a second SumuStack in the other region, move the clients, then delete this one"))]
+#[x_kube(validation = Rule::new("has(self.aws.roleArn) == has(oldSelf.aws.roleArn) && (!has(self.aws.roleArn) || self.aws.roleArn.split(':')[4] == oldSelf.aws.roleArn.split(':')[4])")
+    .message("spec.aws.roleArn cannot move the stack to another account: make a second SumuStack there, move the clients, then delete this one"))]
 #[x_kube(validation = Rule::new("self.stageName == oldSelf.stageName")
     .message("spec.stageName cannot change, because it is part of the clients' URL: make a second SumuStack"))]
 pub struct SumuStackSpec {

@@ -135,7 +135,7 @@ async fn sdk_config(location: &Location, endpoint_url: Option<&str>) -> SdkConfi
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(4))
         .read_timeout(Duration::from_secs(30))
-        .operation_attempt_timeout(Duration::from_secs(60))
+        .operation_attempt_timeout(Duration::from_mins(1))
         .build();
     let mut loader = aws_config::defaults(BEHAVIOR())
         .region(region.clone())
@@ -146,13 +146,16 @@ async fn sdk_config(location: &Location, endpoint_url: Option<&str>) -> SdkConfi
     }
     let Some(role) = &location.role else { return loader.load().await };
     let base = loader.load().await;
-    let mut assume = AssumeRoleProvider::builder(&role.arn).session_name("sumu-operator").region(region.clone()).configure(&base);
+    let mut assume =
+        AssumeRoleProvider::builder(&role.arn).session_name("sumu-operator").region(region.clone()).configure(&base);
     if let Some(external_id) = &role.external_id {
         assume = assume.external_id(external_id);
     }
     let credentials = DefaultCredentialsChain::builder().region(region).build().await;
     let credentials = assume.build_from_provider(credentials).await;
-    base.into_builder().credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials)).build()
+    base.into_builder()
+        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
+        .build()
 }
 
 async fn account(config: &SdkConfig, region: &str) -> Result<Account, CloudError> {

@@ -140,8 +140,14 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// The class of a service's error.
 fn classify(code: &str, message: &str, status: u16) -> Kind {
     match code {
-        "ResourceNotFoundException" | "NotFoundException" | "NoSuchEntity" | "NoSuchEntityException" | "NotFound"
-        | "ResourceNotFound" | "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue" => Kind::NotFound,
+        "ResourceNotFoundException"
+        | "NotFoundException"
+        | "NoSuchEntity"
+        | "NoSuchEntityException"
+        | "NotFound"
+        | "ResourceNotFound"
+        | "QueueDoesNotExist"
+        | "AWS.SimpleQueueService.NonExistentQueue" => Kind::NotFound,
         "EntityAlreadyExists" | "ResourceAlreadyExistsException" | "QueueAlreadyExists" | "QueueNameExists" => {
             Kind::AlreadyExists
         }
@@ -167,9 +173,10 @@ fn classify(code: &str, message: &str, status: u16) -> Kind {
         "InvalidParameterValueException" | "InvalidParameterValue" if says(message, &PROPAGATING) => Kind::Propagating,
         "MalformedPolicyDocument" if says(message, &["Invalid principal"]) => Kind::Propagating,
         "LimitExceededException" if says(message, &["simultaneously", "being updated"]) => Kind::Busy,
-        "LimitExceededException" | "LimitExceeded" | "CodeStorageExceededException" | "PolicyLengthExceededException" => {
-            Kind::Quota
-        }
+        "LimitExceededException"
+        | "LimitExceeded"
+        | "CodeStorageExceededException"
+        | "PolicyLengthExceededException" => Kind::Quota,
         // SQS throttles with 403, so the code comes before the status.
         "Throttling"
         | "ThrottlingException"
@@ -197,7 +204,8 @@ fn classify(code: &str, message: &str, status: u16) -> Kind {
     }
 }
 
-const ALREADY: [&str; 4] = ["already exist", "is already enabled", "is already disabled", "already has an enabled stream"];
+const ALREADY: [&str; 4] =
+    ["already exist", "is already enabled", "is already disabled", "already has an enabled stream"];
 
 /// What Lambda says while a role or its policy has not spread, seven to ten seconds after it was made.
 const PROPAGATING: [&str; 7] = [
@@ -222,8 +230,18 @@ mod tests {
     #[test]
     fn aws_answers_fall_into_the_class_that_says_what_to_do() {
         let cases = [
-            ("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda.", 400, Kind::Propagating),
-            ("InvalidParameterValueException", "Unzipped size must be smaller than 262144000 bytes", 400, Kind::Rejected),
+            (
+                "InvalidParameterValueException",
+                "The role defined for the function cannot be assumed by Lambda.",
+                400,
+                Kind::Propagating,
+            ),
+            (
+                "InvalidParameterValueException",
+                "Unzipped size must be smaller than 262144000 bytes",
+                400,
+                Kind::Rejected,
+            ),
             ("ResourceConflictException", "Function already exist: f", 409, Kind::AlreadyExists),
             (
                 "ResourceConflictException",
@@ -232,10 +250,25 @@ mod tests {
                 Kind::Busy,
             ),
             ("ResourceInUseException", "Table already exists: t", 400, Kind::AlreadyExists),
-            ("ResourceInUseException", "Attempt to change a resource which is still in use: Table is being created: t", 400, Kind::Busy),
-            ("ConflictException", "Unable to complete operation due to concurrent modification. Please try again later.", 409, Kind::Busy),
+            (
+                "ResourceInUseException",
+                "Attempt to change a resource which is still in use: Table is being created: t",
+                400,
+                Kind::Busy,
+            ),
+            (
+                "ConflictException",
+                "Unable to complete operation due to concurrent modification. Please try again later.",
+                409,
+                Kind::Busy,
+            ),
             ("ValidationException", "TimeToLive is already enabled", 400, Kind::AlreadyExists),
-            ("ValidationException", "Time to live has been modified multiple times within a fixed interval", 400, Kind::Quota),
+            (
+                "ValidationException",
+                "Time to live has been modified multiple times within a fixed interval",
+                400,
+                Kind::Quota,
+            ),
             ("RequestThrottled", "Request is throttled.", 403, Kind::Throttled),
             ("Throttling", "Rate exceeded", 400, Kind::Throttled),
             ("LimitExceededException", "Resource limit exceeded.", 400, Kind::Quota),

@@ -46,7 +46,12 @@ impl Stacks {
 
     /// Refused by the API server when somebody else has changed the object meanwhile: others' finalizers are never
     /// overwritten.
-    async fn set_finalizers(&self, stack: &SumuStack, finalizers: Vec<String>, action: &'static str) -> Result<(), Error> {
+    async fn set_finalizers(
+        &self,
+        stack: &SumuStack,
+        finalizers: Vec<String>,
+        action: &'static str,
+    ) -> Result<(), Error> {
         let patch = json!({ "metadata": { "resourceVersion": stack.resource_version(), "finalizers": finalizers } });
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         match self.api.patch(&self.name, &parameters, &Patch::Merge(&patch)).await {
@@ -58,7 +63,11 @@ impl Stacks {
     }
 
     /// Writes the status unless the object has it already. Returns the object's version afterwards.
-    pub(super) async fn write_status(&self, stack: &SumuStack, status: SumuStackStatus) -> Result<Option<String>, Error> {
+    pub(super) async fn write_status(
+        &self,
+        stack: &SumuStack,
+        status: SumuStackStatus,
+    ) -> Result<Option<String>, Error> {
         if stack.status.as_ref() == Some(&status) {
             return Ok(stack.resource_version());
         }

@@ -143,7 +143,12 @@ pub struct Permission {
 ///
 /// # Errors
 /// While the API does not exist.
-pub fn permission(function: Function, names: &Names, stage: &str, observed: &Observed) -> Result<Option<Permission>, Missing> {
+pub fn permission(
+    function: Function,
+    names: &Names,
+    stage: &str,
+    observed: &Observed,
+) -> Result<Option<Permission>, Missing> {
     let of_api = |path: &str| -> Result<Option<Permission>, Missing> {
         Ok(Some(Permission {
             sid: "sumu-gateway".into(),

@@ -6,7 +6,7 @@ use sumu_contract::message::ROUTE_KEYS;
 use sumu_contract::settings::TokenSource;
 
 use crate::stack::StackSpec;
-use crate::stack::name::Names;
+use crate::stack::name::{Names, hex};
 
 /// Chooses the route of a frame.
 pub const ROUTE_SELECTION: &str = "$request.body.action";
@@ -67,7 +67,7 @@ impl Gateway {
         let content = format!(
             "{authorizer_uri}|{identity_sources:?}|{integration_uri}|{integration_timeout_ms}|{authorizer_id}|{integration_id}|{routes:?}"
         );
-        Sha256::digest(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(content)[..8])
     }
 }
 

@@ -109,7 +109,9 @@ fn normal_statement(statement: &Value) -> Value {
         .iter()
         .map(|(field, value)| {
             let value = match field.as_str() {
-                "Action" | "NotAction" => json!(texts(value).map(|text| text.to_ascii_lowercase()).collect::<BTreeSet<_>>()),
+                "Action" | "NotAction" => {
+                    json!(texts(value).map(|text| text.to_ascii_lowercase()).collect::<BTreeSet<_>>())
+                }
                 "Resource" | "NotResource" => json!(texts(value).collect::<BTreeSet<_>>()),
                 "Principal" | "NotPrincipal" => normal_principal(value),
                 "Condition" => normal_condition(value),
@@ -122,10 +124,9 @@ fn normal_statement(statement: &Value) -> Value {
 
 fn normal_principal(principal: &Value) -> Value {
     match principal {
-        Value::Object(kinds) => kinds
-            .iter()
-            .map(|(kind, who)| (kind.clone(), json!(texts(who).collect::<BTreeSet<_>>())))
-            .collect(),
+        Value::Object(kinds) => {
+            kinds.iter().map(|(kind, who)| (kind.clone(), json!(texts(who).collect::<BTreeSet<_>>()))).collect()
+        }
         // `"*"` is short for everyone known to AWS.
         other => json!({ "AWS": texts(other).collect::<BTreeSet<_>>() }),
     }
@@ -181,7 +182,8 @@ mod tests {
 
     #[test]
     fn a_principal_that_iam_has_replaced_by_an_id_is_drift() {
-        let ours = Document::of([Statement::allow("A", ["sqs:SendMessage"], ["arn:q"]).by_service("sns.amazonaws.com")]);
+        let ours =
+            Document::of([Statement::allow("A", ["sqs:SendMessage"], ["arn:q"]).by_service("sns.amazonaws.com")]);
         let replaced = Document::parse(
             r#"{"Version":"2012-10-17","Statement":{"Sid":"A","Effect":"Allow","Action":"sqs:SendMessage","Resource":"arn:q","Principal":{"AWS":"AROAEXAMPLEID12345678"}}}"#,
         );

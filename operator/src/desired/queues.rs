@@ -47,17 +47,10 @@ pub(super) fn of(names: &Names) -> BTreeMap<QueueId, Queue> {
         redrive: Some(Redrive { dead_letters, receives_max: RECEIVES_MAX }),
         policy: None,
     };
-    let dead_letters = |policy| Queue {
-        visibility_timeout_seconds: 30,
-        retention_seconds: 14 * DAY,
-        redrive: None,
-        policy,
-    };
+    let dead_letters =
+        |policy| Queue { visibility_timeout_seconds: 30, retention_seconds: 14 * DAY, redrive: None, policy };
     BTreeMap::from([
-        (
-            QueueId::Notifications,
-            source(Function::Pusher.timeout_seconds(), QueueId::NotificationsDeadLetters),
-        ),
+        (QueueId::Notifications, source(Function::Pusher.timeout_seconds(), QueueId::NotificationsDeadLetters)),
         (QueueId::NotificationsDeadLetters, dead_letters(Some(accept_undelivered(names)))),
         (QueueId::Messages, source(CONSUMER_TIMEOUT_SECONDS, QueueId::MessagesDeadLetters)),
         (QueueId::MessagesDeadLetters, dead_letters(None)),
@@ -66,7 +59,11 @@ pub(super) fn of(names: &Names) -> BTreeMap<QueueId, Queue> {
 
 /// SNS puts what it cannot deliver to the pusher into the same dead-letter queue.
 fn accept_undelivered(names: &Names) -> Document {
-    Document::of([Statement::allow("SnsRedrive", ["sqs:SendMessage"], [names.queue_arn(QueueId::NotificationsDeadLetters)])
-        .by_service("sns.amazonaws.com")
-        .when("ArnEquals", "aws:SourceArn", names.topic_arn(TopicId::Notifications))])
+    Document::of([Statement::allow(
+        "SnsRedrive",
+        ["sqs:SendMessage"],
+        [names.queue_arn(QueueId::NotificationsDeadLetters)],
+    )
+    .by_service("sns.amazonaws.com")
+    .when("ArnEquals", "aws:SourceArn", names.topic_arn(TopicId::Notifications))])
 }

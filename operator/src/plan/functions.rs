@@ -8,7 +8,7 @@ use super::step::{Configuration, FunctionStep, SourceStep};
 use super::{Part, Plan, Step, WaitReason, tags_to_set};
 use crate::desired::Desired;
 use crate::desired::functions::{self, FunctionConfig, Missing, Source};
-use crate::observed::{FunctionState, Observed, Readiness, ResourceId, SourceState};
+use crate::observed::{FunctionState, Observed, Readiness, ResourceId, SourceState, TableState};
 use crate::stack::name::{QueueId, SourceId, TableId};
 
 const PART: Part = Part::Functions;
@@ -94,7 +94,14 @@ fn needs(missing: &Missing) -> String {
 }
 
 /// Code first, then configuration: Lambda takes one change and is busy until it is done.
-fn keep(desired: &Desired, function: Function, config: &FunctionConfig, found: &FunctionState, observed: &Observed, plan: &mut Plan) {
+fn keep(
+    desired: &Desired,
+    function: Function,
+    config: &FunctionConfig,
+    found: &FunctionState,
+    observed: &Observed,
+    plan: &mut Plan,
+) {
     let name = desired.names.function(function);
     if found.code_sha256 != config.package.code_sha256 || found.architecture != Some(config.architecture) {
         let (package, architecture) = (config.package.clone(), config.architecture);
@@ -227,7 +234,7 @@ fn create_source(desired: &Desired, id: SourceId, source: &Source, observed: &Ob
     };
     let exists = match id {
         SourceId::Notifications => observed.queues.contains_key(&QueueId::Notifications),
-        SourceId::Connections => observed.tables.get(&TableId::Connections).is_some_and(|table| table.is_active()),
+        SourceId::Connections => observed.tables.get(&TableId::Connections).is_some_and(TableState::is_active),
     };
     let Some(source_arn) = source_arn(desired, id, observed).filter(|_| exists) else {
         return plan.wait_for(PART, what, input);

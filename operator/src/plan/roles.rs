@@ -31,7 +31,14 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     delete(desired, observed, plan);
 }
 
-fn keep_role(desired: &Desired, function: Function, role: &Role, found: &RoleState, observed: &Observed, plan: &mut Plan) {
+fn keep_role(
+    desired: &Desired,
+    function: Function,
+    role: &Role,
+    found: &RoleState,
+    observed: &Observed,
+    plan: &mut Plan,
+) {
     let name = desired.names.function(function);
     if found.trust != Document::lambda_trust() {
         plan.step(Step::Role(function, RoleStep::SetTrust { name: name.clone(), trust: Document::lambda_trust() }));

@@ -299,7 +299,9 @@ impl fmt::Display for Step {
             Self::Table(id, step) => match step {
                 TableStep::Create { name, .. } => write!(f, "+ table {id} ({name})"),
                 TableStep::SetStream { on, .. } => write!(f, "~ table {id} stream {}", on_off(*on)),
-                TableStep::SetTtl { attribute, on, .. } => write!(f, "~ table {id} time to live by {attribute} {}", on_off(*on)),
+                TableStep::SetTtl { attribute, on, .. } => {
+                    write!(f, "~ table {id} time to live by {attribute} {}", on_off(*on))
+                }
                 TableStep::SetProtection { on, .. } => write!(f, "~ table {id} deletion protection {}", on_off(*on)),
                 TableStep::Tag { tags, .. } => write!(f, "~ table {id} {}", keys("tags", tags)),
                 TableStep::Delete { .. } => write!(f, "- table {id}"),
@@ -349,7 +351,9 @@ impl FunctionStep {
             Self::Create { configuration, .. } => write!(f, "+ function {function} ({})", configuration.name),
             Self::UpdateCode { .. } => write!(f, "~ function {function} code"),
             Self::UpdateConfiguration { .. } => write!(f, "~ function {function} configuration"),
-            Self::AddPermission { permission, .. } => write!(f, "+ permission of function {function} for {}", permission.principal),
+            Self::AddPermission { permission, .. } => {
+                write!(f, "+ permission of function {function} for {}", permission.principal)
+            }
             Self::RemovePermission { sid, .. } => write!(f, "- permission {sid} of function {function}"),
             Self::Tag { tags, .. } => write!(f, "~ function {function} {}", keys("tags", tags)),
             Self::Delete { .. } => write!(f, "- function {function}"),

@@ -16,7 +16,8 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
             continue;
         }
         match observed.tables.get(id) {
-            None => plan.step(Step::Table(*id, TableStep::Create { name, table: table.clone(), tags: desired.tags.clone() })),
+            None => plan
+                .step(Step::Table(*id, TableStep::Create { name, table: table.clone(), tags: desired.tags.clone() })),
             Some(found) if !found.is_active() => plan.wait_ready(PART, ResourceId::Table(*id), &found.status),
             Some(found) => {
                 if let Some(change) = next_change(desired, *id, table, found) {

@@ -45,7 +45,10 @@ fn subscribe(desired: &Desired, topic: &TopicState, observed: &Observed, plan: &
     const ID: TopicId = TopicId::Notifications;
     let function_arn = desired.names.function_arn(Function::Pusher);
     let dead_letters_arn = desired.names.queue_arn(QueueId::NotificationsDeadLetters);
-    let ours = topic.subscriptions.iter().find(|subscription| subscription.protocol == "lambda" && subscription.endpoint == function_arn);
+    let ours = topic
+        .subscriptions
+        .iter()
+        .find(|subscription| subscription.protocol == "lambda" && subscription.endpoint == function_arn);
     match ours {
         Some(found) if found.dead_letters_arn.as_ref() == Some(&dead_letters_arn) => {}
         Some(found) => {
@@ -77,7 +80,8 @@ fn delete(desired: &Desired, id: TopicId, found: &TopicState, observed: &Observe
     if let Some(subscription) = found.subscriptions.first() {
         let subscription_arn = subscription.arn.clone();
         plan.step(Step::Topic(id, TopicStep::Unsubscribe { subscription_arn }));
-    } else if let Some(function) = observed.functions.keys().find(|function| !desired.functions.contains_key(function)) {
+    } else if let Some(function) = observed.functions.keys().find(|function| !desired.functions.contains_key(function))
+    {
         plan.wait_gone(part(id), ResourceId::Topic(id), ResourceId::Function(*function));
     } else {
         plan.step(Step::Topic(id, TopicStep::Delete { arn: found.arn.clone() }));

@@ -4,7 +4,7 @@
 //! that records it loses nothing: the next look asks for the same name again.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use sha2::{Digest, Sha256};
 use sumu_contract::Function;
@@ -144,6 +144,16 @@ pub struct Names {
     account: Account,
 }
 
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 impl Names {
     /// The names for an owner in an account.
     #[must_use]
@@ -152,7 +162,7 @@ impl Names {
         // Kubernetes names may have dots; no AWS name here may.
         let readable: String = readable.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let readable = &readable[..readable.len().min(PREFIX_LENGTH_MAX - HASH_LENGTH - 1)];
-        let hash: String = Sha256::digest(&owner.uid).iter().take(HASH_LENGTH / 2).map(|b| format!("{b:02x}")).collect();
+        let hash = hex(&Sha256::digest(&owner.uid)[..HASH_LENGTH / 2]);
         Self { prefix: format!("{}-{hash}", readable.trim_end_matches('-')), account }
     }
 

@@ -27,139 +27,155 @@ impl Gateway {
 
     pub(super) async fn apply(&self, step: &GatewayStep) -> Result<(), CloudError> {
         match step {
-            GatewayStep::CreateApi { .. } | GatewayStep::UpdateApi { .. } | GatewayStep::DeleteApi { .. } => {
-                self.apply_api(step).await
-            }
-            GatewayStep::CreateAuthorizer { .. }
-            | GatewayStep::UpdateAuthorizer { .. }
-            | GatewayStep::DeleteAuthorizer { .. } => self.apply_authorizer(step).await,
-            GatewayStep::CreateIntegration { .. }
-            | GatewayStep::UpdateIntegration { .. }
-            | GatewayStep::DeleteIntegration { .. } => self.apply_integration(step).await,
-            GatewayStep::CreateRoute { api_id, route } => self.create_route(api_id, route).await,
-            GatewayStep::UpdateRoute { api_id, id, route } => self.update_route(api_id, id, route).await,
-            GatewayStep::DeleteRoute { api_id, id, .. } => {
-                let answer = self.client.delete_route().api_id(api_id).route_id(id).send().await;
-                deleted(answer.map_err(failed("DeleteRoute", id)))
-            }
-            GatewayStep::CreateRouteResponse { api_id, route_id, route_key } => {
-                let call = self.client.create_route_response().api_id(api_id).route_id(route_id);
-                let call = call.route_response_key(RESPONSE_KEY);
-                call.send().await.map(drop).map_err(failed("CreateRouteResponse", route_key))
-            }
-            GatewayStep::CreateDeployment { api_id, description } => {
-                let call = self.client.create_deployment().api_id(api_id).description(description).customize();
-                let call = call.config_override(never_repeated());
-                call.send().await.map(drop).map_err(failed("CreateDeployment", api_id))
-            }
-            GatewayStep::CreateStage { api_id, stage, tags } => self.create_stage(api_id, stage, tags).await,
-            GatewayStep::UpdateStage { api_id, stage } => self.update_stage(api_id, stage).await,
-            GatewayStep::DeleteStage { api_id, name } => {
-                let answer = self.client.delete_stage().api_id(api_id).stage_name(name).send().await;
-                deleted(answer.map_err(failed("DeleteStage", name)))
-            }
-            GatewayStep::Tag { arn, tags } => {
-                let tags = tags.clone().into_iter().collect();
-                let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(tags));
-                call.send().await.map(drop).map_err(failed("TagResource", arn))
-            }
-        }
-    }
-
-    async fn apply_api(&self, step: &GatewayStep) -> Result<(), CloudError> {
-        match step {
-            GatewayStep::CreateApi { name, tags } => {
-                let call = self
-                    .client
-                    .create_api()
-                    .name(name)
-                    .protocol_type(ProtocolType::Websocket)
-                    .route_selection_expression(ROUTE_SELECTION)
-                    .set_tags(Some(tags.clone().into_iter().collect()))
-                    .customize()
-                    .config_override(never_repeated());
-                call.send().await.map(drop).map_err(failed("CreateApi", name))
-            }
-            GatewayStep::UpdateApi { api_id, name } => {
-                let call = self.client.update_api().api_id(api_id).name(name).route_selection_expression(ROUTE_SELECTION);
-                call.send().await.map(drop).map_err(failed("UpdateApi", api_id))
-            }
-            GatewayStep::DeleteApi { api_id } => {
-                deleted(self.client.delete_api().api_id(api_id).send().await.map_err(failed("DeleteApi", api_id)))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn apply_authorizer(&self, step: &GatewayStep) -> Result<(), CloudError> {
-        match step {
+            GatewayStep::CreateApi { name, tags } => self.create_api(name, tags).await,
+            GatewayStep::UpdateApi { api_id, name } => self.update_api(api_id, name).await,
+            GatewayStep::DeleteApi { api_id } => self.delete_api(api_id).await,
+            GatewayStep::Tag { arn, tags } => self.tag(arn, tags).await,
             GatewayStep::CreateAuthorizer { api_id, uri, identity_sources } => {
-                let call = self
-                    .client
-                    .create_authorizer()
-                    .api_id(api_id)
-                    .name(AUTHORIZER_NAME)
-                    .authorizer_type(AuthorizerType::Request)
-                    .authorizer_uri(uri)
-                    .set_identity_source(Some(identity_sources.clone()))
-                    .customize()
-                    .config_override(never_repeated());
-                call.send().await.map(drop).map_err(failed("CreateAuthorizer", api_id))
+                self.create_authorizer(api_id, uri, identity_sources).await
             }
             GatewayStep::UpdateAuthorizer { api_id, id, uri, identity_sources } => {
-                let call = self
-                    .client
-                    .update_authorizer()
-                    .api_id(api_id)
-                    .authorizer_id(id)
-                    .authorizer_type(AuthorizerType::Request)
-                    .authorizer_uri(uri)
-                    .set_identity_source(Some(identity_sources.clone()));
-                call.send().await.map(drop).map_err(failed("UpdateAuthorizer", id))
+                self.update_authorizer(api_id, id, uri, identity_sources).await
             }
-            GatewayStep::DeleteAuthorizer { api_id, id } => {
-                let answer = self.client.delete_authorizer().api_id(api_id).authorizer_id(id).send().await;
-                deleted(answer.map_err(failed("DeleteAuthorizer", id)))
+            GatewayStep::DeleteAuthorizer { api_id, id } => self.delete_authorizer(api_id, id).await,
+            GatewayStep::CreateIntegration { api_id, uri, timeout_ms } => {
+                self.create_integration(api_id, uri, *timeout_ms).await
             }
-            _ => Ok(()),
+            GatewayStep::UpdateIntegration { api_id, id, uri, timeout_ms } => {
+                self.update_integration(api_id, id, uri, *timeout_ms).await
+            }
+            GatewayStep::DeleteIntegration { api_id, id } => self.delete_integration(api_id, id).await,
+            GatewayStep::CreateRoute { api_id, route } => self.create_route(api_id, route).await,
+            GatewayStep::UpdateRoute { api_id, id, route } => self.update_route(api_id, id, route).await,
+            GatewayStep::DeleteRoute { api_id, id, key } => self.delete_route(api_id, id, key).await,
+            GatewayStep::CreateRouteResponse { api_id, route_id, route_key } => {
+                self.create_route_response(api_id, route_id, route_key).await
+            }
+            GatewayStep::CreateDeployment { api_id, description } => self.create_deployment(api_id, description).await,
+            GatewayStep::CreateStage { api_id, stage, tags } => self.create_stage(api_id, stage, tags).await,
+            GatewayStep::UpdateStage { api_id, stage } => self.update_stage(api_id, stage).await,
+            GatewayStep::DeleteStage { api_id, name } => self.delete_stage(api_id, name).await,
         }
     }
 
-    async fn apply_integration(&self, step: &GatewayStep) -> Result<(), CloudError> {
-        match step {
-            GatewayStep::CreateIntegration { api_id, uri, timeout_ms } => {
-                let call = self
-                    .client
-                    .create_integration()
-                    .api_id(api_id)
-                    .description(INTEGRATION_NAME)
-                    .integration_type(IntegrationType::AwsProxy)
-                    .integration_method("POST")
-                    .integration_uri(uri)
-                    .timeout_in_millis(*timeout_ms)
-                    .customize()
-                    .config_override(never_repeated());
-                call.send().await.map(drop).map_err(failed("CreateIntegration", api_id))
-            }
-            GatewayStep::UpdateIntegration { api_id, id, uri, timeout_ms } => {
-                let call = self
-                    .client
-                    .update_integration()
-                    .api_id(api_id)
-                    .integration_id(id)
-                    // Without the type API Gateway takes the update for one of another kind.
-                    .integration_type(IntegrationType::AwsProxy)
-                    .integration_method("POST")
-                    .integration_uri(uri)
-                    .timeout_in_millis(*timeout_ms);
-                call.send().await.map(drop).map_err(failed("UpdateIntegration", id))
-            }
-            GatewayStep::DeleteIntegration { api_id, id } => {
-                let answer = self.client.delete_integration().api_id(api_id).integration_id(id).send().await;
-                deleted(answer.map_err(failed("DeleteIntegration", id)))
-            }
-            _ => Ok(()),
-        }
+    async fn create_api(&self, name: &str, tags: &Tags) -> Result<(), CloudError> {
+        let call = self
+            .client
+            .create_api()
+            .name(name)
+            .protocol_type(ProtocolType::Websocket)
+            .route_selection_expression(ROUTE_SELECTION)
+            .set_tags(Some(sdk_tags(tags)))
+            .customize()
+            .config_override(never_repeated());
+        call.send().await.map(drop).map_err(failed("CreateApi", name))
+    }
+
+    async fn update_api(&self, api_id: &str, name: &str) -> Result<(), CloudError> {
+        let call = self.client.update_api().api_id(api_id).name(name).route_selection_expression(ROUTE_SELECTION);
+        call.send().await.map(drop).map_err(failed("UpdateApi", api_id))
+    }
+
+    async fn delete_api(&self, api_id: &str) -> Result<(), CloudError> {
+        deleted(self.client.delete_api().api_id(api_id).send().await.map_err(failed("DeleteApi", api_id)))
+    }
+
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
+        let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(tags)));
+        call.send().await.map(drop).map_err(failed("TagResource", arn))
+    }
+
+    async fn create_authorizer(&self, api_id: &str, uri: &str, identity_sources: &[String]) -> Result<(), CloudError> {
+        let call = self
+            .client
+            .create_authorizer()
+            .api_id(api_id)
+            .name(AUTHORIZER_NAME)
+            .authorizer_type(AuthorizerType::Request)
+            .authorizer_uri(uri)
+            .set_identity_source(Some(identity_sources.to_vec()))
+            .customize()
+            .config_override(never_repeated());
+        call.send().await.map(drop).map_err(failed("CreateAuthorizer", api_id))
+    }
+
+    async fn update_authorizer(
+        &self,
+        api_id: &str,
+        id: &str,
+        uri: &str,
+        identity_sources: &[String],
+    ) -> Result<(), CloudError> {
+        let call = self
+            .client
+            .update_authorizer()
+            .api_id(api_id)
+            .authorizer_id(id)
+            .authorizer_type(AuthorizerType::Request)
+            .authorizer_uri(uri)
+            .set_identity_source(Some(identity_sources.to_vec()));
+        call.send().await.map(drop).map_err(failed("UpdateAuthorizer", id))
+    }
+
+    async fn delete_authorizer(&self, api_id: &str, id: &str) -> Result<(), CloudError> {
+        let answer = self.client.delete_authorizer().api_id(api_id).authorizer_id(id).send().await;
+        deleted(answer.map_err(failed("DeleteAuthorizer", id)))
+    }
+
+    async fn create_integration(&self, api_id: &str, uri: &str, timeout_ms: i32) -> Result<(), CloudError> {
+        let call = self
+            .client
+            .create_integration()
+            .api_id(api_id)
+            .description(INTEGRATION_NAME)
+            .integration_type(IntegrationType::AwsProxy)
+            .integration_method(INTEGRATION_METHOD)
+            .integration_uri(uri)
+            .timeout_in_millis(timeout_ms)
+            .customize()
+            .config_override(never_repeated());
+        call.send().await.map(drop).map_err(failed("CreateIntegration", api_id))
+    }
+
+    async fn update_integration(&self, api_id: &str, id: &str, uri: &str, timeout_ms: i32) -> Result<(), CloudError> {
+        let call = self
+            .client
+            .update_integration()
+            .api_id(api_id)
+            .integration_id(id)
+            // Without the type API Gateway takes the update for one of another kind.
+            .integration_type(IntegrationType::AwsProxy)
+            .integration_method(INTEGRATION_METHOD)
+            .integration_uri(uri)
+            .timeout_in_millis(timeout_ms);
+        call.send().await.map(drop).map_err(failed("UpdateIntegration", id))
+    }
+
+    async fn delete_integration(&self, api_id: &str, id: &str) -> Result<(), CloudError> {
+        let answer = self.client.delete_integration().api_id(api_id).integration_id(id).send().await;
+        deleted(answer.map_err(failed("DeleteIntegration", id)))
+    }
+
+    async fn delete_route(&self, api_id: &str, id: &str, key: &str) -> Result<(), CloudError> {
+        let answer = self.client.delete_route().api_id(api_id).route_id(id).send().await;
+        deleted(answer.map_err(failed("DeleteRoute", key)))
+    }
+
+    async fn create_route_response(&self, api_id: &str, route_id: &str, route_key: &str) -> Result<(), CloudError> {
+        let call = self.client.create_route_response().api_id(api_id).route_id(route_id);
+        let call = call.route_response_key(RESPONSE_KEY);
+        call.send().await.map(drop).map_err(failed("CreateRouteResponse", route_key))
+    }
+
+    async fn create_deployment(&self, api_id: &str, description: &str) -> Result<(), CloudError> {
+        let call = self.client.create_deployment().api_id(api_id).description(description).customize();
+        let call = call.config_override(never_repeated());
+        call.send().await.map(drop).map_err(failed("CreateDeployment", api_id))
+    }
+
+    async fn delete_stage(&self, api_id: &str, name: &str) -> Result<(), CloudError> {
+        let answer = self.client.delete_stage().api_id(api_id).stage_name(name).send().await;
+        deleted(answer.map_err(failed("DeleteStage", name)))
     }
 
     async fn create_route(&self, api_id: &str, route: &RouteInput) -> Result<(), CloudError> {
@@ -199,7 +215,7 @@ impl Gateway {
             .stage_name(&stage.name)
             .deployment_id(&stage.deployment_id)
             .default_route_settings(settings(stage))
-            .set_tags(Some(tags.clone().into_iter().collect()));
+            .set_tags(Some(sdk_tags(tags)));
         call.send().await.map(drop).map_err(failed("CreateStage", &stage.name))
     }
 
@@ -213,6 +229,13 @@ impl Gateway {
             .default_route_settings(settings(stage));
         call.send().await.map(drop).map_err(failed("UpdateStage", &stage.name))
     }
+}
+
+/// The method with which Lambda is invoked, whatever a frame does.
+const INTEGRATION_METHOD: &str = "POST";
+
+fn sdk_tags(tags: &Tags) -> std::collections::HashMap<String, String> {
+    tags.clone().into_iter().collect()
 }
 
 fn never_repeated() -> aws_sdk_apigatewayv2::config::Builder {

@@ -115,9 +115,9 @@ impl Gateway {
             })
             .collect();
         found.sort_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
-        let replying = found.iter_mut().filter(|route| {
-            desired::gateway::Gateway::routes().any(|ours| ours.key == route.key && ours.replies)
-        });
+        let replying = found
+            .iter_mut()
+            .filter(|route| desired::gateway::Gateway::routes().any(|ours| ours.key == route.key && ours.replies));
         try_join_all(replying.map(|route| async {
             let call = self.client.get_route_responses().api_id(api_id).route_id(&route.id);
             let responses = all_items!(call.clone(), "GetRouteResponses", &route.key);
@@ -130,7 +130,8 @@ impl Gateway {
 
     async fn deployments(&self, api_id: &str) -> Result<Vec<DeploymentState>, CloudError> {
         let found = all_items!(self.client.get_deployments().api_id(api_id), "GetDeployments", api_id);
-        let mut found: Vec<_> = found.into_iter().map(|found| (found.created_date.map_or(0, |date| date.secs()), found)).collect();
+        let mut found: Vec<_> =
+            found.into_iter().map(|found| (found.created_date.map_or(0, |date| date.secs()), found)).collect();
         found.sort_by(|(a_date, a), (b_date, b)| (a_date, &a.deployment_id).cmp(&(b_date, &b.deployment_id)));
         Ok(found
             .into_iter()

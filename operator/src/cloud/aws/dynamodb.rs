@@ -33,7 +33,12 @@ impl Tables {
         Ok(found.into_iter().flatten().collect())
     }
 
-    async fn read_one(&self, id: TableId, names: &Names, owner: &Owner) -> Result<Option<(TableId, TableState)>, CloudError> {
+    async fn read_one(
+        &self,
+        id: TableId,
+        names: &Names,
+        owner: &Owner,
+    ) -> Result<Option<(TableId, TableState)>, CloudError> {
         let name = names.table(id);
         let answer = self.client.describe_table().table_name(&name).send().await;
         let Some(answer) = absent(answer.map_err(failed("DescribeTable", &name)))? else { return Ok(None) };

@@ -12,6 +12,7 @@ use aws_sdk_lambda::types::{
 use futures::future::try_join_all;
 use serde_json::Value;
 use sumu_contract::Function;
+use tokio::sync::Semaphore;
 
 use super::calls::CallCounter;
 use super::{absent, deleted, failed, unexpected};
@@ -26,12 +27,14 @@ use crate::sumu_stack::Architecture;
 
 pub(super) struct Functions {
     client: Client,
+    /// One package in memory at a time: an upload holds it three times over, as bytes, as base64 and as a request.
+    upload: Semaphore,
 }
 
 impl Functions {
     pub(super) fn new(config: &SdkConfig) -> Self {
         let config = aws_sdk_lambda::config::Builder::from(config).interceptor(CallCounter).build();
-        Self { client: Client::from_conf(config) }
+        Self { client: Client::from_conf(config), upload: Semaphore::new(1) }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, FunctionState>, CloudError> {
@@ -39,7 +42,11 @@ impl Functions {
         Ok(found.into_iter().flatten().collect())
     }
 
-    async fn read_one(&self, function: Function, names: &Names) -> Result<Option<(Function, FunctionState)>, CloudError> {
+    async fn read_one(
+        &self,
+        function: Function,
+        names: &Names,
+    ) -> Result<Option<(Function, FunctionState)>, CloudError> {
         let name = names.function(function);
         // GetFunction has a quota of its own, ten times that of GetFunctionConfiguration, and brings the tags.
         let answer = self.client.get_function().function_name(&name).send().await;
@@ -68,6 +75,7 @@ impl Functions {
                 self.create(package, *architecture, configuration, tags).await
             }
             FunctionStep::UpdateCode { name, package, architecture } => {
+                let _turn = self.upload.acquire().await;
                 let call = self.client.update_function_code().function_name(name).zip_file(code(name, package).await?);
                 let call = call.architectures(architecture.as_str().into());
                 call.send().await.map(drop).map_err(failed("UpdateFunctionCode", name))
@@ -107,7 +115,9 @@ impl Functions {
         configuration: &Configuration,
         tags: &Tags,
     ) -> Result<(), CloudError> {
-        let Configuration { name, role_arn, memory_mib, timeout_seconds, environment, dead_letters_arn } = configuration;
+        let Configuration { name, role_arn, memory_mib, timeout_seconds, environment, dead_letters_arn } =
+            configuration;
+        let _turn = self.upload.acquire().await;
         let code = FunctionCode::builder().zip_file(code(name, package).await?).build();
         let call = self
             .client
@@ -127,7 +137,8 @@ impl Functions {
     }
 
     async fn configure(&self, configuration: &Configuration) -> Result<(), CloudError> {
-        let Configuration { name, role_arn, memory_mib, timeout_seconds, environment, dead_letters_arn } = configuration;
+        let Configuration { name, role_arn, memory_mib, timeout_seconds, environment, dead_letters_arn } =
+            configuration;
         let call = self
             .client
             .update_function_configuration()
@@ -149,8 +160,7 @@ impl Functions {
 
     async fn read_sources_of(&self, function: Function, name: String) -> Result<Vec<SourceState>, CloudError> {
         let mut found = Vec::new();
-        let mut pages =
-            self.client.list_event_source_mappings().function_name(&name).into_paginator().items().send();
+        let mut pages = self.client.list_event_source_mappings().function_name(&name).into_paginator().items().send();
         while let Some(source) = pages.next().await {
             match absent(source.map_err(failed("ListEventSourceMappings", &name)))? {
                 Some(source) => found.push(source_state(function, source)),
@@ -174,7 +184,9 @@ impl Functions {
                     .event_source_arn(source_arn)
                     .batch_size(*batch_size)
                     .function_response_types(FunctionResponseType::ReportBatchItemFailures)
-                    .set_scaling_config(concurrency_max.map(|max| ScalingConfig::builder().maximum_concurrency(max).build()))
+                    .set_scaling_config(
+                        concurrency_max.map(|max| ScalingConfig::builder().maximum_concurrency(max).build()),
+                    )
                     // From the oldest record: with LATEST, what comes before the source is enabled is missed.
                     .set_starting_position(is_stream.then_some(EventSourcePosition::TrimHorizon))
                     .set_bisect_batch_on_function_error(is_stream.then_some(*bisects))
@@ -191,7 +203,9 @@ impl Functions {
                     .enabled(true)
                     .batch_size(*batch_size)
                     .function_response_types(FunctionResponseType::ReportBatchItemFailures)
-                    .set_scaling_config(concurrency_max.map(|max| ScalingConfig::builder().maximum_concurrency(max).build()))
+                    .set_scaling_config(
+                        concurrency_max.map(|max| ScalingConfig::builder().maximum_concurrency(max).build()),
+                    )
                     .set_bisect_batch_on_function_error(is_stream.then_some(*bisects));
                 call.send().await.map(drop).map_err(failed("UpdateEventSourceMapping", uuid))
             }
@@ -268,7 +282,9 @@ fn permission(statement: &Value) -> Permission {
         sid: text(&statement["Sid"]),
         principal: text(&statement["Principal"]["Service"]),
         // Lambda writes it in capitals; the key is case-insensitive.
-        source_arn: text(condition.get("AWS:SourceArn").or_else(|| condition.get("aws:SourceArn")).unwrap_or(&Value::Null)),
+        source_arn: text(
+            condition.get("AWS:SourceArn").or_else(|| condition.get("aws:SourceArn")).unwrap_or(&Value::Null),
+        ),
     }
 }
 

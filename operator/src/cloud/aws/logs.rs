@@ -41,8 +41,7 @@ impl LogGroups {
 
     async fn retention_by_name(&self, prefix: &str) -> Result<BTreeMap<String, Option<i32>>, CloudError> {
         let mut found = BTreeMap::new();
-        let mut pages =
-            self.client.describe_log_groups().log_group_name_prefix(prefix).into_paginator().items().send();
+        let mut pages = self.client.describe_log_groups().log_group_name_prefix(prefix).into_paginator().items().send();
         while let Some(group) = pages.next().await {
             let group = group.map_err(failed("DescribeLogGroups", prefix))?;
             found.extend(group.log_group_name.map(|name| (name, group.retention_in_days)));
