@@ -4,6 +4,7 @@
 //! in front of the emulator without a change to anybody.
 
 pub mod inventory;
+mod logs;
 
 use std::time::Duration;
 
@@ -116,5 +117,9 @@ impl Aws {
     /// Everything that exists and has `needle` in its name or belongs to something that has.
     pub async fn inventory(&self, needle: &str) -> Result<Inventory> {
         inventory::take(&self.sdk().await, needle).await
+    }
+    /// What the functions with `needle` in their names have logged, which is lost with the emulator.
+    pub async fn function_logs(&self, needle: &str) -> Result<String> {
+        logs::read(&self.sdk().await, needle).await
     }
 }

@@ -1,7 +1,5 @@
 //! A WebSocket client that tells what happened, and when nothing did.
 
-use std::time::Duration;
-
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,11 +11,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, frame::coding::CloseCode};
 
-use crate::poll::within;
+use crate::poll::{PATIENCE, within};
 use crate::{Context, Error, Result, ensure, ensure_eq};
-
-/// How long a handshake, with cold functions behind it, or one frame may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How a client shows its token.
 #[derive(Clone, Copy, Debug)]

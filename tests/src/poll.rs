@@ -7,6 +7,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{Error, Result};
 
+/// How long something may take that usually takes a moment.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Looks again and again until `look` succeeds, and says at the deadline what was awaited and what was seen last.

@@ -101,6 +101,15 @@ impl Testbed {
         Backend::new(self.aws.endpoint())
     }
 
+    /// Keeps the logs of the run, those of the functions too, and says where they are.
+    pub async fn keep_logs(&self) {
+        self.folder.keep();
+        // An emulator that is gone has no logs, and the failure at hand is the one to read.
+        if let Ok(logs) = self.aws.function_logs("").await {
+            let _ = std::fs::write(self.folder.logs().join("functions.log"), logs);
+        }
+    }
+
     /// The folder with the functions' packages, packed first when needed.
     pub fn functions(&self) -> Result<PathBuf> {
         // A second caller packs again at worst, and gets the same.
@@ -127,5 +136,11 @@ impl Testbed {
 pub fn story(tell: impl AsyncFnOnce(&'static Testbed) -> Result<()>) -> Result<()> {
     let testbed = Testbed::shared()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(within(STORY_WITHIN, "the story", tell(testbed))).inspect_err(|_| testbed.folder.keep())
+    runtime.block_on(async {
+        let told = within(STORY_WITHIN, "the story", tell(testbed)).await;
+        if told.is_err() {
+            testbed.keep_logs().await;
+        }
+        told
+    })
 }

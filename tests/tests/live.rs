@@ -2,5 +2,7 @@
 
 #[path = "live/crd.rs"]
 mod crd;
+#[path = "live/smoke.rs"]
+mod smoke;
 #[path = "live/testbed.rs"]
 mod testbed;

@@ -52,7 +52,7 @@ async fn demo(once: bool) -> Result<Vec<String>> {
     let testbed = Testbed::start().await?;
     let told = Box::pin(tell(&testbed, once)).await;
     if told.as_ref().map_or(true, |missing| !missing.is_empty()) {
-        testbed.folder().keep();
+        testbed.keep_logs().await;
     }
     told
 }
