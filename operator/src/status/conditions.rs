@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::cloud::CloudError;
 use crate::converge::Pass;
-use crate::plan::{Part, WaitReason};
+use crate::plan::{Part, Step, WaitReason};
 use crate::stack::{Invalid, not_in_effect_sentence};
 use crate::sumu_stack::{Condition, ConditionStatus};
 
@@ -59,7 +59,7 @@ pub(super) fn passed(pass: &Pass) -> Vec<News> {
 pub(super) fn suspended(pass: &Pass) -> Vec<News> {
     let held_back = match pass.plan.steps.len() {
         0 => "nothing is held back".to_owned(),
-        count => format!("held back: {}", list(pass.plan.steps.iter().map(ToString::to_string), count)),
+        count => format!("held back: {}", list(pass.plan.steps.iter().map(in_words), count)),
     };
     let message = format!("spec.suspend is true, no change is made in AWS; {held_back}");
     let mut news = passed(pass);
@@ -117,8 +117,7 @@ fn of_part(part: Part, pass: &Pass) -> News {
     if let Some(stuck) = waits.iter().find(|wait| !wait.ends_by_itself()) {
         return News::new(type_, ConditionStatus::False, wait_word(stuck), stuck.to_string());
     }
-    let steps: Vec<String> =
-        pass.plan.steps.iter().filter(|step| step.part() == part).map(ToString::to_string).collect();
+    let steps: Vec<String> = pass.plan.steps.iter().filter(|step| step.part() == part).map(in_words).collect();
     if !steps.is_empty() {
         let count = steps.len();
         return News::new(type_, ConditionStatus::False, "Progressing", list(steps.into_iter(), count));
@@ -128,6 +127,17 @@ fn of_part(part: Part, pass: &Pass) -> News {
         return News::new(type_, ConditionStatus::False, "Waiting", message);
     }
     News::new(type_, ConditionStatus::True, "Settled", "In place")
+}
+
+/// A step as a person says it; the plan's signs are for lists.
+fn in_words(step: &Step) -> String {
+    let line = step.to_string();
+    for (sign, verb) in [("+ ", "creating "), ("~ ", "changing "), ("- ", "deleting ")] {
+        if let Some(what) = line.strip_prefix(sign) {
+            return format!("{verb}{what}");
+        }
+    }
+    line
 }
 
 fn wait_word(wait: &WaitReason) -> &'static str {
