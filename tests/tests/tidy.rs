@@ -1,6 +1,7 @@
 //! What no compiler and no lint checks: the shape of files, and who may know whom.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sumu_tests::{Result, ensure, workspace};
 
@@ -164,6 +165,15 @@ fn no_file_knows_the_machine_it_was_written_on() -> Result<()> {
         }
     }
     none(&found, "no file names a path of a developer's machine")
+}
+
+#[test]
+fn the_committed_crd_is_what_the_types_say() -> Result<()> {
+    let generated = Command::new(workspace::program("sumu-operator")?).arg("crd").output()?;
+    ensure!(generated.status.success(), "{}", String::from_utf8_lossy(&generated.stderr));
+    let committed = std::fs::read_to_string(workspace::root().join("crds/sumustacks.yaml"))?;
+    ensure!(committed.as_bytes() == generated.stdout, "crds/sumustacks.yaml is not up to date: run `make crds`");
+    Ok(())
 }
 
 #[test]
