@@ -1,4 +1,4 @@
-//! When to look again. Pure: the caller brings the number of the attempt and the chance.
+//! When to look again. Pure: the caller brings the history and the chance.
 
 use std::time::Duration;
 
@@ -8,30 +8,40 @@ use crate::converge::Pass;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// What is known of a stack's earlier passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Passes since the stack was last settled or its spec changed.
+    pub attempt: u32,
+    /// How many passes in a row before this one had the same steps.
+    pub repeats: u32,
+}
+
 /// How long after a pass the next one comes.
 ///
-/// `attempt` counts the passes since the stack was last settled or its spec changed; `chance` is between 0 and 1
-/// and spreads retries, so that a hundred stacks do not come back together.
+/// `chance` is between 0 and 1 and spreads retries, so that a hundred stacks do not come back together.
 #[must_use]
-pub fn after_pass(pass: &Pass, attempt: u32, chance: f64, resync: Duration) -> Duration {
+pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) -> Duration {
+    let History { attempt, repeats } = history;
     let failures = pass.failures.iter().map(|failure| after_error(failure.error.kind, attempt, chance, resync));
     let waits = pass.plan.waits.iter().map(|wait| {
         // AWS needs a second or two for most things; what takes longer is asked for less often.
         if wait.reason.ends_by_itself() { SECOND.mul_f64(1.15_f64.powi(exponent(attempt, 20))) } else { MINUTE }
     });
-    let progress = (pass.applied > 0 && pass.failures.is_empty()).then(|| busy_guard(attempt));
+    let progress = (pass.applied > 0 && pass.failures.is_empty()).then(|| after_progress(repeats));
     failures.chain(waits).chain(progress).min().unwrap_or_else(|| resync.mul_f64(0.9 + 0.2 * chance))
+}
+
+/// At once, as the next steps are known only after another look. When the same steps come again, AWS does not show
+/// yet what was written, or somebody undoes it: then more and more slowly.
+fn after_progress(repeats: u32) -> Duration {
+    if repeats == 0 { Duration::ZERO } else { SECOND.mul_f64(1.5_f64.powi(exponent(repeats, 10))) }
 }
 
 /// How long after a look that failed the next one comes.
 #[must_use]
 pub fn after_look(error: &CloudError, attempt: u32, chance: f64, resync: Duration) -> Duration {
     after_error(error.kind, attempt, chance, resync)
-}
-
-/// A stack is made in about ten passes. One that still changes something after fifty is fighting with somebody.
-fn busy_guard(attempt: u32) -> Duration {
-    if attempt < 50 { Duration::ZERO } else { MINUTE }
 }
 
 fn after_error(kind: Kind, attempt: u32, chance: f64, resync: Duration) -> Duration {
@@ -94,29 +104,38 @@ mod tests {
         StepFailure { part: Part::Functions, error }
     }
 
-    #[test]
-    fn a_settled_stack_is_looked_at_again_after_the_resync_period_give_or_take_a_tenth() {
-        assert_eq!(after_pass(&pass(), 0, 0.0, RESYNC), Duration::from_mins(9));
-        assert_eq!(after_pass(&pass(), 0, 1.0, RESYNC), Duration::from_mins(11));
+    fn history(attempt: u32) -> History {
+        History { attempt, repeats: 0 }
     }
 
     #[test]
-    fn progress_is_followed_at_once_unless_it_never_ends() {
+    fn a_settled_stack_is_looked_at_again_after_the_resync_period_give_or_take_a_tenth() {
+        assert_eq!(after_pass(&pass(), history(0), 0.0, RESYNC), Duration::from_mins(9));
+        assert_eq!(after_pass(&pass(), history(0), 1.0, RESYNC), Duration::from_mins(11));
+    }
+
+    #[test]
+    fn progress_is_followed_at_once_unless_it_is_the_same_again() {
         let pass = Pass { applied: 3, ..pass() };
-        assert_eq!(after_pass(&pass, 3, 0.5, RESYNC), Duration::ZERO);
-        assert_eq!(after_pass(&pass, 90, 0.5, RESYNC), MINUTE);
+        assert_eq!(after_pass(&pass, history(3), 0.5, RESYNC), Duration::ZERO);
+        let [second, later, latest] =
+            [1, 5, 50].map(|repeats| after_pass(&pass, History { attempt: 9, repeats }, 0.5, RESYNC));
+        assert!(
+            SECOND < second && second < later && later < latest && latest <= MINUTE,
+            "{second:?} {later:?} {latest:?}"
+        );
     }
 
     #[test]
     fn the_most_urgent_reason_wins() {
         let pass = Pass { failures: vec![failed(Kind::Denied), failed(Kind::Propagating)], ..pass() };
-        assert_eq!(after_pass(&pass, 1, 0.5, RESYNC), SECOND * 2);
+        assert_eq!(after_pass(&pass, history(1), 0.5, RESYNC), SECOND * 2);
     }
 
     #[test]
     fn throttling_backs_off_further_with_each_attempt() {
         let pass = Pass { failures: vec![failed(Kind::Throttled)], ..pass() };
-        let [first, later] = [1, 5].map(|attempt| after_pass(&pass, attempt, 1.0, RESYNC));
+        let [first, later] = [1, 5].map(|attempt| after_pass(&pass, history(attempt), 1.0, RESYNC));
         assert!(first < later && later <= MINUTE, "{first:?} {later:?}");
     }
 
@@ -124,6 +143,6 @@ mod tests {
     fn what_needs_a_person_is_not_polled_every_second() {
         let wait = Wait { part: Part::Connections, reason: WaitReason::Foreign("table".into()) };
         let pass = Pass { plan: Plan { steps: vec![], waits: vec![wait] }, ..pass() };
-        assert_eq!(after_pass(&pass, 0, 0.5, RESYNC), MINUTE);
+        assert_eq!(after_pass(&pass, history(0), 0.5, RESYNC), MINUTE);
     }
 }

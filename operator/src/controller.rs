@@ -26,7 +26,7 @@ use kube::{Api, Client, ResourceExt as _};
 use tracing::{debug, error, info, warn};
 
 use crate::arguments::RunArguments;
-use crate::backoff;
+use crate::backoff::{self, History};
 use crate::cloud::CloudError;
 use crate::cloud::aws::{Calls, counted};
 use crate::converge::{Pass, converge, look};
@@ -170,7 +170,7 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
         Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
     };
     let progress = if is_suspended { Progress::Suspended(&pass, &desired) } else { Progress::Passed(&pass, &desired) };
-    let next = if is_suspended { context.resync } else { context.after(&pass, attempt) };
+    let next = if is_suspended { context.resync } else { context.after(&pass, owner, attempt) };
     Context::report(stack, &pass, &calls, next);
     context.finish(stack, owner, stacks, progress, &spec.not_in_effect, next).await
 }
@@ -194,7 +194,7 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
         Ok(pass) => pass,
         Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
     };
-    let next = context.after(&pass, attempt);
+    let next = context.after(&pass, owner, attempt);
     Context::report(stack, &pass, &calls, next);
     if pass.observed.is_nothing() {
         return context.release(stack, owner, stacks).await;
@@ -203,8 +203,9 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
 }
 
 impl Context {
-    fn after(&self, pass: &Pass, attempt: u32) -> Duration {
-        backoff::after_pass(pass, attempt, rand::random(), self.resync)
+    fn after(&self, pass: &Pass, owner: &Owner, attempt: u32) -> Duration {
+        let history = History { attempt, repeats: self.memory.repeats(&owner.uid, &pass.plan.steps) };
+        backoff::after_pass(pass, history, rand::random(), self.resync)
     }
 
     /// The stack cannot be built as it is written. Only a change of it, or another operator, can help.

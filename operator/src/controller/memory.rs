@@ -3,8 +3,11 @@
 //! Losing it all, as every restart does, costs one early look at each stack and nothing else.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::plan::Step;
 
 #[derive(Default)]
 pub(super) struct Memory(Mutex<HashMap<String, Remembered>>);
@@ -17,6 +20,9 @@ struct Remembered {
     /// The object's version after our last write.
     version: Option<String>,
     due: Option<Instant>,
+    /// The steps of the last pass, as one number, and how often they came before.
+    steps: u64,
+    repeats: u32,
 }
 
 impl Memory {
@@ -30,6 +36,21 @@ impl Memory {
         let before = remembered.attempts;
         remembered.attempts = before.saturating_add(1);
         before
+    }
+
+    /// How often in a row the same steps have come before. No steps are no repetition.
+    pub(super) fn repeats(&self, uid: &str, steps: &[Step]) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        for step in steps {
+            step.to_string().hash(&mut hasher);
+        }
+        let hash = hasher.finish();
+        let mut all = self.lock();
+        let remembered = all.entry(uid.to_owned()).or_default();
+        let is_same = !steps.is_empty() && remembered.steps == hash;
+        remembered.repeats = if is_same { remembered.repeats.saturating_add(1) } else { 0 };
+        remembered.steps = hash;
+        remembered.repeats
     }
 
     /// Remembers the end of a pass.
@@ -68,6 +89,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::step::GatewayStep;
 
     #[test]
     fn our_own_write_brings_no_early_pass_but_anybody_elses_does() {
@@ -75,6 +97,15 @@ mod tests {
         memory.remember("u", Some("7".into()), Instant::now() + Duration::from_mins(1), true);
         assert!(memory.not_before("u", Some("7")).is_some());
         assert!(memory.not_before("u", Some("8")).is_none());
+    }
+
+    #[test]
+    fn the_same_steps_again_are_noticed_and_others_start_anew() {
+        let delete = |id: &str| Step::from(GatewayStep::DeleteApi { api_id: id.into() });
+        let memory = Memory::default();
+        let repeats = |steps: &[Step]| memory.repeats("u", steps);
+        assert_eq!([repeats(&[delete("a")]), repeats(&[delete("a")]), repeats(&[delete("b")])], [0, 1, 0]);
+        assert_eq!([repeats(&[]), repeats(&[])], [0, 0]);
     }
 
     #[test]

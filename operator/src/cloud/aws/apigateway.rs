@@ -3,13 +3,17 @@
 //! The creates of an API, an integration, an authorizer and a deployment are not idempotent and have no token,
 //! so the SDK must not repeat them by itself: after a lost answer we look before we create again.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_sdk_apigatewayv2::Client;
 use aws_sdk_apigatewayv2::types::{AuthorizationType, AuthorizerType, IntegrationType, ProtocolType, RouteSettings};
 
 use super::calls::CallCounter;
-use super::{deleted, failed};
+use super::{deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::desired::gateway::{AUTHORIZER_NAME, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
 use crate::plan::step::{GatewayStep, RouteInput, StageInput};
@@ -17,12 +21,15 @@ use crate::stack::name::Tags;
 
 pub(super) struct Gateway {
     pub(super) client: Client,
+    /// The APIs that we made lately, by name. A list may lag behind a create, and a create that is repeated makes a
+    /// second API.
+    pub(super) made: Mutex<BTreeMap<String, (Instant, String)>>,
 }
 
 impl Gateway {
     pub(super) fn new(config: &SdkConfig) -> Self {
         let config = aws_sdk_apigatewayv2::config::Builder::from(config).interceptor(CallCounter).build();
-        Self { client: Client::from_conf(config) }
+        Self { client: Client::from_conf(config), made: Mutex::default() }
     }
 
     pub(super) async fn apply(&self, step: &GatewayStep) -> Result<(), CloudError> {
@@ -68,7 +75,10 @@ impl Gateway {
             .set_tags(Some(sdk_tags(tags)))
             .customize()
             .config_override(never_repeated());
-        call.send().await.map(drop).map_err(failed("CreateApi", name))
+        let answer = call.send().await.map_err(failed("CreateApi", name))?;
+        let id = answer.api_id.ok_or_else(|| unexpected("CreateApi", name, "the answer has no id"))?;
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), (Instant::now(), id));
+        Ok(())
     }
 
     async fn update_api(&self, api_id: &str, name: &str) -> Result<(), CloudError> {

@@ -3,10 +3,13 @@
 //! The SDK has no paginators for this service, so each list is a loop of our own: it ends at an absent or empty
 //! token, goes on after an empty page, and ends at a token that comes twice.
 
+use std::sync::PoisonError;
+use std::time::Duration;
+
 use futures::future::try_join_all;
 
 use super::apigateway::Gateway;
-use super::failed;
+use super::{absent, failed};
 use crate::cloud::CloudError;
 use crate::desired;
 use crate::observed::{ApiState, AuthorizerState, DeploymentState, IntegrationState, RouteState, StageState};
@@ -29,27 +32,52 @@ macro_rules! all_items {
     }};
 }
 
+/// An API with the second at which it was made. `GetApi` and `GetApis` answer with types of their own.
+macro_rules! state {
+    ($api:expr) => {{
+        let api = $api;
+        let state = ApiState {
+            tags: tags(api.tags.as_ref()),
+            id: api.api_id.unwrap_or_default(),
+            name: api.name.unwrap_or_default(),
+            route_selection: api.route_selection_expression.unwrap_or_default(),
+            ..ApiState::default()
+        };
+        (api.created_date.map_or(0, |date| date.secs()), state)
+    }};
+}
+
+/// How long a list may lag behind a create. AWS gives no number; new APIs have been listed within seconds.
+const LIST_LAG: Duration = Duration::from_mins(1);
+
 impl Gateway {
     /// The owner's APIs, the oldest first and with everything in it.
     pub(super) async fn read(&self, names: &Names, owner: &Owner) -> Result<Vec<ApiState>, CloudError> {
-        let mut found = all_items!(self.client.get_apis().max_results("100"), "GetApis", names.prefix());
+        let found = all_items!(self.client.get_apis().max_results("100"), "GetApis", names.prefix());
         // API Gateway names an API itself and allows a name twice, so only the tag tells whose it is.
-        found.retain(|api| owner.owns(&tags(api.tags.as_ref())));
-        found.sort_by_key(|api| (api.created_date.map_or(0, |date| date.secs()), api.api_id.clone()));
-        let mut apis: Vec<ApiState> = found
-            .into_iter()
-            .map(|api| ApiState {
-                tags: tags(api.tags.as_ref()),
-                id: api.api_id.unwrap_or_default(),
-                name: api.name.unwrap_or_default(),
-                route_selection: api.route_selection_expression.unwrap_or_default(),
-                ..ApiState::default()
-            })
-            .collect();
+        let mut found: Vec<(i64, ApiState)> =
+            found.into_iter().map(|api| state!(api)).filter(|(_, api)| owner.owns(&api.tags)).collect();
+        if let Some(unlisted) = self.unlisted(names.prefix(), &found).await? {
+            found.push(unlisted);
+        }
+        found.sort_by(|(a_made, a), (b_made, b)| (a_made, &a.id).cmp(&(b_made, &b.id)));
+        let mut apis: Vec<ApiState> = found.into_iter().map(|(_, api)| api).collect();
         if let Some(oldest) = apis.first_mut() {
             self.read_inside(oldest, names).await?;
         }
         Ok(apis)
+    }
+
+    /// The API that we have just made, when the list does not show it yet.
+    async fn unlisted(&self, name: &str, listed: &[(i64, ApiState)]) -> Result<Option<(i64, ApiState)>, CloudError> {
+        let id = {
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            made.retain(|_, (at, _)| at.elapsed() < LIST_LAG);
+            made.get(name).map(|(_, id)| id.clone())
+        };
+        let Some(id) = id.filter(|id| listed.iter().all(|(_, api)| api.id != *id)) else { return Ok(None) };
+        let answer = absent(self.client.get_api().api_id(&id).send().await.map_err(failed("GetApi", &id)))?;
+        Ok(answer.map(|api| state!(api)))
     }
 
     async fn read_inside(&self, api: &mut ApiState, names: &Names) -> Result<(), CloudError> {

@@ -1,7 +1,8 @@
 //! Queues in Amazon SQS.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
@@ -19,12 +20,24 @@ pub(super) struct Queues {
     client: Client,
     /// A queue's URL never changes while its name does not: this saves a read a queue at every pass.
     urls: Mutex<BTreeMap<String, String>>,
+    /// What we wrote to each queue (by URL) and when. For a minute SQS answers now with the old attributes and now
+    /// with the new ones; taken at its word it would be written to again and again.
+    written: Mutex<BTreeMap<String, Written>>,
 }
+
+/// A write that SQS may not show everywhere yet.
+struct Written {
+    at: Instant,
+    attributes: BTreeMap<String, String>,
+}
+
+/// "Changes made using the `SetQueueAttributes` action can take up to 60 seconds to propagate" (SQS API reference).
+const PROPAGATION: Duration = Duration::from_mins(1);
 
 impl Queues {
     pub(super) fn new(config: &SdkConfig) -> Self {
         let config = aws_sdk_sqs::config::Builder::from(config).interceptor(CallCounter).build();
-        Self { client: Client::from_conf(config), urls: Mutex::default() }
+        Self { client: Client::from_conf(config), urls: Mutex::default(), written: Mutex::default() }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<QueueId, QueueState>, CloudError> {
@@ -38,38 +51,40 @@ impl Queues {
         let attributes = self.client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All);
         let attributes = attributes.send().await.map_err(failed("GetQueueAttributes", &name));
         let Some(attributes) = absent(attributes)? else {
-            self.lock().remove(&name);
+            lock(&self.urls).remove(&name);
             return Ok(None);
         };
         let tags = self.client.list_queue_tags().queue_url(&url).send().await;
         let Some(tags) = absent(tags.map_err(failed("ListQueueTags", &name)))? else { return Ok(None) };
+        let shown = attributes.attributes.unwrap_or_default().into_iter();
+        let shown = shown.map(|(key, value)| (key.as_str().to_owned(), value)).collect();
         let state = QueueState {
             tags: tags.tags.unwrap_or_default().into_iter().collect(),
+            attributes: self.with_recent_writes(&url, shown),
             url,
-            attributes: attributes
-                .attributes
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(key, value)| (key.as_str().to_owned(), value))
-                .collect(),
         };
         Ok(Some((id, state)))
     }
 
     async fn url(&self, name: &str) -> Result<Option<String>, CloudError> {
-        if let Some(url) = self.lock().get(name) {
+        if let Some(url) = lock(&self.urls).get(name) {
             return Ok(Some(url.clone()));
         }
         let answer = self.client.get_queue_url().queue_name(name).send().await;
         let Some(answer) = absent(answer.map_err(failed("GetQueueUrl", name)))? else { return Ok(None) };
         let url = answer.queue_url.ok_or_else(|| unexpected("GetQueueUrl", name, "the answer has no URL"))?;
-        self.lock().insert(name.to_owned(), url.clone());
+        lock(&self.urls).insert(name.to_owned(), url.clone());
         Ok(Some(url))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
-        // Only whole entries are put in and taken out, so a panic elsewhere leaves nothing half done.
-        self.urls.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What SQS shows, with what we wrote lately over it.
+    fn with_recent_writes(&self, url: &str, mut shown: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut written = lock(&self.written);
+        written.retain(|_, write| write.at.elapsed() < PROPAGATION);
+        for (key, value) in written.get(url).into_iter().flat_map(|write| &write.attributes) {
+            shown.insert(key.clone(), value.clone());
+        }
+        shown
     }
 
     pub(super) async fn apply(&self, step: &QueueStep) -> Result<(), CloudError> {
@@ -88,7 +103,9 @@ impl Queues {
             QueueStep::Set { url, attributes } => {
                 let call = self.client.set_queue_attributes().queue_url(url);
                 let call = call.set_attributes(Some(sdk_attributes(attributes)));
-                call.send().await.map(drop).map_err(failed("SetQueueAttributes", url))
+                call.send().await.map_err(failed("SetQueueAttributes", url))?;
+                lock(&self.written).insert(url.clone(), Written { at: Instant::now(), attributes: attributes.clone() });
+                Ok(())
             }
             QueueStep::Tag { url, tags } => {
                 let call = self.client.tag_queue().queue_url(url).set_tags(Some(tags.clone().into_iter().collect()));
@@ -99,6 +116,11 @@ impl Queues {
             }
         }
     }
+}
+
+/// Only whole entries are put in and taken out, so a panic elsewhere leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn sdk_attributes<'a>(
