@@ -82,7 +82,7 @@ impl Operator {
             program = program.argument("--resync-seconds").argument(seconds.to_string());
         }
         if let Ok(filter) = std::env::var("SUMU_TEST_LOG") {
-            program = program.variable("RUST_LOG", filter);
+            program = program.variable("SUMU_LOG", filter);
         }
         Ok(Self { process: testbed.folder().start(&program)? })
     }

@@ -179,7 +179,11 @@ mod tests {
 
     fn authorizer() -> AuthorizerSettings {
         AuthorizerSettings {
-            issuers: vec![Issuer { jwks_uri: "https://a/jwks".into(), issuer: Some("https://a/".into()), audiences: vec!["x,y".into()] }],
+            issuers: vec![Issuer {
+                jwks_uri: "https://a/jwks".into(),
+                issuer: Some("https://a/".into()),
+                audiences: vec!["x,y".into()],
+            }],
             verify_expiration: true,
             leeway_seconds: 30,
             principal_claim: "sub".into(),
