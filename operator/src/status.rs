@@ -10,7 +10,9 @@ use crate::desired::{Desired, Endpoints};
 use crate::observed::Observed;
 use crate::stack::Invalid;
 use crate::stack::name::{Names, QueueId, TableId, TopicId};
-use crate::sumu_stack::{FunctionStatus, FunctionsStatus, MessagingStatus, SumuStack, SumuStackStatus, TableStatus};
+use crate::sumu_stack::{
+    Condition, FunctionStatus, FunctionsStatus, MessagingStatus, SumuStack, SumuStackStatus, TableStatus,
+};
 
 pub use conditions::{READY, SPEC_IN_EFFECT, SUSPENDED};
 
@@ -49,7 +51,7 @@ pub struct Context<'a> {
 #[must_use]
 pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) -> SumuStackStatus {
     let previous = stack.status.clone().unwrap_or_default();
-    let news = match progress {
+    let mut news = match progress {
         Progress::Unseen { is_persistent: false, .. } if !previous.conditions.is_empty() => return previous,
         Progress::Refused(invalid) => conditions::refused(invalid),
         Progress::Unseen { error, .. } => conditions::unseen(error),
@@ -58,8 +60,7 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
         Progress::Deleting(pass) => conditions::deleting(pass),
     };
     let generation = stack.metadata.generation;
-    let mut news = news;
-    news.extend(conditions::spec_in_effect(context.not_in_effect));
+    conditions::admit_without_effect(&mut news, context.not_in_effect);
     let mut status = match progress {
         // Nothing was seen of AWS: what was reported before is still the best that is known.
         Progress::Refused(_) | Progress::Unseen { .. } => previous.clone(),
@@ -75,6 +76,12 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
     };
     status.observed_generation = generation;
     status.conditions = conditions::dated(news, &previous.conditions, generation, context.now);
+    if matches!(progress, Progress::Refused(_) | Progress::Unseen { .. }) {
+        // As with the rest: what was known of the parts stays, with the generation that it was known for.
+        let is_news = |old: &Condition| status.conditions.iter().any(|new| new.type_ == old.type_);
+        let known: Vec<Condition> = previous.conditions.into_iter().filter(|old| !is_news(old)).collect();
+        status.conditions.extend(known);
+    }
     status
 }
 

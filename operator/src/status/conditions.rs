@@ -82,10 +82,13 @@ pub(super) fn deleting(pass: &Pass) -> Vec<News> {
     vec![News::new(READY, ConditionStatus::False, &reason, message)]
 }
 
-/// Whether every field of the spec does something.
-pub(super) fn spec_in_effect(not_in_effect: &[&'static str]) -> Option<News> {
-    let sentence = not_in_effect_sentence(not_in_effect)?;
-    Some(News::new(SPEC_IN_EFFECT, ConditionStatus::False, "FieldsNotInEffect", sentence))
+/// Says which fields of the spec do nothing, also in the one sentence that everybody reads.
+pub(super) fn admit_without_effect(news: &mut Vec<News>, not_in_effect: &[&'static str]) {
+    let Some(sentence) = not_in_effect_sentence(not_in_effect) else { return };
+    if let Some(ready) = news.iter_mut().find(|news| news.type_ == READY && news.status == ConditionStatus::True) {
+        ready.message = format!("{}, but {sentence}", ready.message);
+    }
+    news.push(News::new(SPEC_IN_EFFECT, ConditionStatus::False, "FieldsNotInEffect", sentence));
 }
 
 fn ready(parts: &[News]) -> News {
