@@ -46,6 +46,10 @@ pub struct Operator {
 /// One look at one stack, as the operator logged it.
 #[derive(Clone, Debug)]
 pub struct Pass {
+    /// Namespace and name of the stack.
+    pub stack: String,
+    /// Whether nothing was left to do or to wait for.
+    pub settled: bool,
     /// How many calls read from AWS.
     pub aws_reads: u64,
     /// How many calls changed something in AWS.
@@ -124,7 +128,13 @@ impl Operator {
 
 fn pass(line: Value) -> Pass {
     let number = |name| field(&line, name).and_then(Value::as_u64).unwrap_or_default();
-    Pass { aws_reads: number("aws_reads"), aws_writes: number("aws_writes"), line }
+    Pass {
+        stack: field(&line, "stack").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        settled: field(&line, "settled").and_then(Value::as_bool).unwrap_or_default(),
+        aws_reads: number("aws_reads"),
+        aws_writes: number("aws_writes"),
+        line,
+    }
 }
 
 /// A field of a log line, wherever the format puts it.

@@ -70,6 +70,11 @@ impl Stack {
         Ok(serde_json::to_value(self.api.get(&self.name).await?)?)
     }
 
+    /// Whether the object is there.
+    pub async fn exists(&self) -> Result<bool> {
+        Ok(self.api.get_opt(&self.name).await?.is_some())
+    }
+
     /// Changes the object by a JSON merge patch.
     pub async fn patch(&self, patch: &Value) -> Result<()> {
         self.api.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await?;

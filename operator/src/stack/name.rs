@@ -19,6 +19,8 @@ pub const STACK_TAG: &str = "sumu.live/stack";
 /// IAM and Lambda allow 64 characters; the longest part that is added to a prefix is `-authorizer`.
 const PREFIX_LENGTH_MAX: usize = 64 - "-authorizer".len();
 const HASH_LENGTH: usize = 8;
+/// The limit of every service that we tag.
+const TAG_VALUE_LENGTH_MAX: usize = 256;
 
 /// Tags as AWS keeps them.
 pub type Tags = BTreeMap<String, String>;
@@ -38,10 +40,10 @@ impl Owner {
     /// The tags that say so.
     #[must_use]
     pub fn tags(&self) -> Tags {
-        Tags::from([
-            (OWNER_TAG.into(), self.uid.clone()),
-            (STACK_TAG.into(), format!("{}/{}", self.namespace, self.name)),
-        ])
+        let mut full_name = format!("{}/{}", self.namespace, self.name);
+        // Kubernetes names are ASCII, so this cuts no character in two.
+        full_name.truncate(TAG_VALUE_LENGTH_MAX);
+        Tags::from([(OWNER_TAG.into(), self.uid.clone()), (STACK_TAG.into(), full_name)])
     }
 
     /// Whether a resource with these tags is this owner's.
@@ -299,6 +301,12 @@ mod tests {
             assert!(long.queue(*queue).len() <= 80, "queues have at most 80 characters");
         }
         assert!(long.prefix().chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+    }
+
+    #[test]
+    fn tags_fit_the_longest_name() {
+        let owner = Owner { uid: "u".into(), namespace: "n".repeat(63), name: "a".repeat(253) };
+        assert!(owner.tags().values().all(|value| value.len() <= 256), "AWS refuses longer tag values");
     }
 
     #[test]
