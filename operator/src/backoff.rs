@@ -75,8 +75,15 @@ fn after_error(kind: Kind, attempt: u32, chance: f64, resync: Duration) -> Durat
                 MINUTE * 5
             }
         }
-        // Nothing will change it but a change of the spec, which comes as an event.
-        Kind::Rejected => resync,
+        // Nothing will change it but a change of the spec, which comes as an event; unless AWS had only not yet heard
+        // of something that the call names.
+        Kind::Rejected => {
+            if attempt < 4 {
+                SECOND * 15
+            } else {
+                resync
+            }
+        }
     }
 }
 
@@ -137,6 +144,13 @@ mod tests {
         let pass = Pass { failures: vec![failed(Kind::Throttled)], ..pass() };
         let [first, later] = [1, 5].map(|attempt| after_pass(&pass, history(attempt), 1.0, RESYNC));
         assert!(first < later && later <= MINUTE, "{first:?} {later:?}");
+    }
+
+    #[test]
+    fn a_rejected_call_is_tried_a_few_times_and_then_left_to_the_next_change() {
+        let pass = Pass { failures: vec![failed(Kind::Rejected)], ..pass() };
+        let [first, later] = [0, 9].map(|attempt| after_pass(&pass, history(attempt), 0.5, RESYNC));
+        assert_eq!([first, later], [SECOND * 15, RESYNC]);
     }
 
     #[test]
