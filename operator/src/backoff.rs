@@ -23,7 +23,7 @@ pub struct History {
 #[must_use]
 pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) -> Duration {
     let History { attempt, repeats } = history;
-    let failures = pass.failures.iter().map(|failure| after_error(failure.error.kind, attempt, chance, resync));
+    let failures = pass.failures.iter().map(|failure| after_error(failure.error.kind, repeats, chance, resync));
     let waits = pass.plan.waits.iter().map(|wait| {
         // AWS needs a second or two for most things; what takes longer is asked for less often.
         if wait.reason.ends_by_itself() { SECOND.mul_f64(1.15_f64.powi(exponent(attempt, 20))) } else { MINUTE }
@@ -111,8 +111,8 @@ mod tests {
         StepFailure { part: Part::Functions, error }
     }
 
-    fn history(attempt: u32) -> History {
-        History { attempt, repeats: 0 }
+    fn history(passes: u32) -> History {
+        History { attempt: passes, repeats: passes }
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn progress_is_followed_at_once_unless_it_is_the_same_again() {
         let pass = Pass { applied: 3, ..pass() };
-        assert_eq!(after_pass(&pass, history(3), 0.5, RESYNC), Duration::ZERO);
+        assert_eq!(after_pass(&pass, History { attempt: 3, repeats: 0 }, 0.5, RESYNC), Duration::ZERO);
         let [second, later, latest] =
             [1, 5, 50].map(|repeats| after_pass(&pass, History { attempt: 9, repeats }, 0.5, RESYNC));
         assert!(
