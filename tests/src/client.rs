@@ -118,6 +118,12 @@ impl Client {
         self.next().await
     }
 
+    /// Sends a frame of text and returns the next one that comes.
+    pub async fn ask_text(&mut self, text: &str) -> Result<Value> {
+        self.send_text(text).await?;
+        self.next().await
+    }
+
     /// Sends a ping, whose pong must be the next frame, and returns the pong.
     pub async fn ping(&mut self) -> Result<Value> {
         let answer = self.ask(&json!({"action": "ping"})).await?;

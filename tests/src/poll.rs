@@ -11,12 +11,27 @@ use crate::{Error, Result};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 const PAUSE: Duration = Duration::from_millis(100);
+const BLINK: Duration = Duration::from_millis(2);
 
 /// Looks again and again until `look` succeeds, and says at the deadline what was awaited and what was seen last.
 ///
 /// A look that fails means "not yet"; its error is what the reader gets to see if it stays that way.
 /// A look that hangs is cut off at the deadline too.
-pub async fn eventually<T>(within: Duration, what: &str, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+pub async fn eventually<T>(within: Duration, what: &str, look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    look_every(PAUSE, within, what, look).await
+}
+
+/// The same for what is over in a moment, such as a chance to kill somebody: hardly a pause between two looks.
+pub async fn eagerly<T>(within: Duration, what: &str, look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    look_every(BLINK, within, what, look).await
+}
+
+async fn look_every<T>(
+    pause: Duration,
+    within: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T>,
+) -> Result<T> {
     let deadline = Instant::now() + within;
     let mut last = Error::new("nothing was seen before the deadline");
     loop {
@@ -25,10 +40,10 @@ pub async fn eventually<T>(within: Duration, what: &str, mut look: impl AsyncFnM
             Ok(Err(not_yet)) => last = not_yet,
             Err(_) => return Err(last.within(format!("waited {within:?} for {what}, the last look hung; before it"))),
         }
-        if Instant::now() + PAUSE >= deadline {
+        if Instant::now() + pause >= deadline {
             return Err(last.within(format!("waited {within:?} for {what}; last seen")));
         }
-        sleep(PAUSE).await;
+        sleep(pause).await;
     }
 }
 

@@ -1,8 +1,30 @@
 //! Every test that needs the Kubernetes API or AWS, in one program, because one program has one testbed.
 
+#[path = "live/connect.rs"]
+mod connect;
+#[path = "live/crash.rs"]
+mod crash;
 #[path = "live/crd.rs"]
 mod crd;
+#[path = "live/drift.rs"]
+mod drift;
+#[path = "live/lifecycle.rs"]
+mod lifecycle;
+#[path = "live/messages.rs"]
+mod messages;
+#[path = "live/neighbours.rs"]
+mod neighbours;
+#[path = "live/presence.rs"]
+mod presence;
+#[path = "live/push.rs"]
+mod push;
+#[path = "live/scene.rs"]
+mod scene;
 #[path = "live/smoke.rs"]
 mod smoke;
+#[path = "live/snapshot.rs"]
+mod snapshot;
 #[path = "live/testbed.rs"]
 mod testbed;
+#[path = "live/totals.rs"]
+mod totals;

@@ -1,0 +1,144 @@
+//! Who may connect, and how.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use sumu_tests::client::{Client, Credentials};
+use sumu_tests::issuer::{Issuer, Token};
+use sumu_tests::poll::PATIENCE;
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
+
+use crate::scene::{Scene, scene, text};
+
+/// `{"alg":"none","typ":"JWT"}`
+const UNSIGNED: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+
+#[test]
+fn good_tokens_of_both_algorithms_connect_from_every_source_and_no_token_is_logged() -> Result<()> {
+    scene("connect").play(async |scene| {
+        let issuer = scene.testbed.issuer();
+        let alice = issuer.token("alice").sign()?;
+        let bob = issuer.token("bob").es256().sign()?;
+        let mut clients = Vec::new();
+        for token in [&alice, &bob] {
+            for credentials in [Credentials::Query(token), Credentials::Header(token), Credentials::Subprotocol(token)]
+            {
+                clients.push(Client::connect(scene.text("/endpoint")?, credentials).await?);
+            }
+        }
+        let mut connections = BTreeSet::new();
+        for client in &mut clients {
+            connections.insert(text(&client.ping().await?, "/connectionId")?.to_owned());
+        }
+        ensure_eq!(connections.len(), 6, "connections, of which each has its own id: {connections:?}");
+        rows_name_the_users(scene, &connections).await?;
+
+        let refused = bad_tokens_are_refused(scene).await?;
+        // AWS answers 401 here. The emulator makes 500 of every error of an authorizer, this one too.
+        let status = Client::refused(scene.text("/endpoint")?, Credentials::Nothing).await?;
+        ensure!([401, 500].contains(&status), "without a token: {status}");
+        nothing_of_a_token_is_logged(scene, &[vec![alice, bob], refused].concat()).await
+    })
+}
+
+/// Each open connection has a row with its user and its times.
+async fn rows_name_the_users(scene: &Scene, connections: &BTreeSet<String>) -> Result<()> {
+    let client = aws_sdk_dynamodb::Client::new(&scene.sdk().await);
+    let found = client.scan().table_name(scene.text("/connectionsTable/name")?).send().await?;
+    let mut seen = BTreeSet::new();
+    let mut users = Vec::new();
+    for row in found.items() {
+        let word = |name: &str| row.get(name).and_then(|value| value.as_s().ok()).with_context(|| format!("no {name}"));
+        // A time to live that is no number is none for DynamoDB.
+        let number = |name: &str| -> Result<u64> {
+            let value = row.get(name).and_then(|value| value.as_n().ok());
+            Ok(value.with_context(|| format!("no number {name}"))?.parse()?)
+        };
+        seen.insert(word("connection_id")?.clone());
+        users.push(word("user_id")?.clone());
+        let lives = number("delete_at")?.checked_sub(number("connected_at")? / 1000);
+        ensure_eq!(lives, Some(7200), "seconds from connecting to the deletion of {row:?}");
+        ensure!(number("expires_at")? > number("connected_at")? / 1000, "an expired token: {row:?}");
+    }
+    users.sort_unstable();
+    ensure_eq!(seen, *connections, "the connections in the table");
+    ensure_eq!(users, ["alice", "alice", "alice", "bob", "bob", "bob"], "the users in the table");
+    Ok(())
+}
+
+/// Tokens that must not get anybody in, each with the reason that the authorizer logs.
+fn bad_tokens(issuer: &Issuer) -> Result<Vec<(&'static str, String)>> {
+    let token = || issuer.token("mallory");
+    let signed = |token: Token| token.sign();
+    let good = signed(token())?;
+    let mut parts: Vec<&str> = good.split('.').collect();
+    let forged = signed(issuer.token("alice"))?;
+    // Alice's claims over Mallory's signature.
+    parts[1] = forged.split('.').nth(1).context("no claims")?;
+    let forged = parts.join(".");
+    let unsigned = format!("{UNSIGNED}.{}.", parts[1]);
+    Ok(vec![
+        ("SignatureInvalid", forged),
+        ("AlgorithmRefused", unsigned),
+        ("Expired", signed(token().expires_in(-3600))?),
+        ("ExpirationMissing", signed(token().without("exp"))?),
+        ("NotYetValid", signed(token().not_before_in(3600))?),
+        ("AudienceRefused", signed(token().audience("somebody-else"))?),
+        ("IssuerUnknown", signed(token().issuer("https://elsewhere.example/"))?),
+        ("KeyUnknown", signed(token().key_id(Some("nobody's")))?),
+        ("PrincipalMissing", signed(token().without("sub"))?),
+        ("PrincipalInvalid", signed(token().claim("sub", json!("")))?),
+        ("Malformed", "no-token-at-all-but-long-enough-to-be-found".to_owned()),
+    ])
+}
+
+/// Tries every bad token everywhere, finds the reasons in the authorizer's log and returns the tokens.
+async fn bad_tokens_are_refused(scene: &Scene) -> Result<Vec<String>> {
+    let endpoint = scene.text("/endpoint")?;
+    let tokens = bad_tokens(scene.testbed.issuer())?;
+    for (why, token) in &tokens {
+        for credentials in [Credentials::Query(token), Credentials::Header(token), Credentials::Subprotocol(token)] {
+            let status = Client::refused(endpoint, credentials).await.with_context(|| (*why).to_owned())?;
+            ensure_eq!(status, 403, "the status for {why}");
+        }
+    }
+    eventually(PATIENCE, "the reasons in the log", async || {
+        let logs = scene.testbed.aws().function_logs(&scene.prefix()).await?;
+        for (why, _) in &tokens {
+            let count = logs.matches(&format!("\"reason\":\"{why}\"")).count();
+            ensure_eq!(count, 3, "how often {why} was logged");
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(tokens.into_iter().map(|(_, token)| token).collect())
+}
+
+async fn nothing_of_a_token_is_logged(scene: &Scene, tokens: &[String]) -> Result<()> {
+    // Without the header: it is the same for all, and says nothing.
+    let secrets: BTreeSet<&str> =
+        tokens.iter().flat_map(|token| token.split('.').skip(usize::from(token.contains('.')))).collect();
+    let functions = scene.testbed.aws().function_logs(&scene.prefix()).await?;
+    ensure!(functions.contains("-authorizer {"), "the authorizer has logged nothing:\n{functions}");
+    let logs = [("functions", functions), ("operator", scene.operator_log()?)];
+    for (whose, log) in &logs {
+        for secret in secrets.iter().filter(|secret| secret.len() > 20) {
+            let line = log.lines().find(|line| line.contains(secret));
+            ensure!(line.is_none(), "the log of the {whose} tells a part of a token: {line:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_token_in_a_place_that_is_not_asked_for_is_none() -> Result<()> {
+    scene("sources").spec(json!({"authorizer": {"tokenSources": ["QueryString"]}})).play(async |scene| {
+        let endpoint = scene.text("/endpoint")?;
+        let token = scene.testbed.issuer().token("alice").sign()?;
+        for credentials in [Credentials::Nothing, Credentials::Header(&token), Credentials::Subprotocol(&token)] {
+            ensure_eq!(Client::refused(endpoint, credentials).await?, 401, "the status for {credentials:?}");
+        }
+        Client::connect(endpoint, Credentials::Query(&token)).await?.ping().await?;
+        Ok(())
+    })
+}

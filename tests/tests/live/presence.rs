@@ -1,0 +1,116 @@
+//! Who is online: told once when it changes, and never when only a device comes or goes.
+
+use serde_json::{Value, json};
+use sumu_tests::backend::{Inbox, Received};
+use sumu_tests::{Context, Result, ensure, ensure_eq};
+
+use crate::scene::{Scene, scene};
+
+/// The attributes of every event, with their types.
+const ATTRIBUTES: [(&str, &str); 4] =
+    [("id", "String"), ("source", "String"), ("timestamp", "Number"), ("user_id", "String")];
+
+#[test]
+fn a_user_is_online_with_the_first_device_and_offline_after_the_last() -> Result<()> {
+    scene("presence").play(async |scene| {
+        let mut inbox = scene.backend()?.inbox(scene.text("/messages/queueUrl")?);
+        let phone = scene.connect("alice 👋").await?;
+        let online = take(&mut inbox, "alice 👋", "ONLINE").await?;
+        let laptop = scene.connect("alice 👋").await?;
+        fence(scene, &mut inbox, "first").await?;
+        // Without a word, as a phone in a tunnel.
+        phone.abort();
+        fence(scene, &mut inbox, "second").await?;
+        nothing_waits(&inbox)?;
+        laptop.close().await?;
+        let offline = take(&mut inbox, "alice 👋", "OFFLINE").await?;
+        fence(scene, &mut inbox, "third").await?;
+        nothing_waits(&inbox)?;
+
+        let tablet = scene.connect("alice 👋").await?;
+        let again = take(&mut inbox, "alice 👋", "ONLINE").await?;
+        in_order(&[&online, &offline, &again])?;
+        tablet.close().await?;
+        take(&mut inbox, "alice 👋", "OFFLINE").await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn presence_goes_where_the_spec_says() -> Result<()> {
+    scene("source").spec(json!({"presence": {"source": "Topic"}})).play(async |scene| {
+        let backend = scene.backend()?;
+        let topic = scene.text("/messages/topicArn")?.to_owned();
+        let subscribed = backend.subscribe(&topic, &format!("{}-backend", scene.namespace)).await?;
+        let mut published = backend.inbox(&subscribed);
+        let mut queued = backend.inbox(scene.text("/messages/queueUrl")?);
+        let alice = scene.connect("alice").await?;
+        take(&mut published, "alice", "ONLINE").await?;
+        let drained = backend.drain(scene.text("/messages/queueUrl")?).await?;
+        ensure!(drained.is_empty(), "the queue has it too: {drained:?}");
+
+        scene.edit(json!({"presence": {"source": "Both"}})).await?;
+        alice.close().await?;
+        let one = take(&mut published, "alice", "OFFLINE").await?;
+        let other = take(&mut queued, "alice", "OFFLINE").await?;
+        ensure_eq!(one.attribute("id"), other.attribute("id"), "the id of one change in both places");
+        ensure_eq!(one.body, other.body, "the event in both places");
+
+        // Whoever follows the table's stream needs neither.
+        scene.edit(json!({"presence": {"source": "Stream"}})).await?;
+        let alice = scene.connect("alice").await?;
+        scene.edit(json!({"presence": {"source": "Queue"}})).await?;
+        alice.close().await?;
+        take(&mut queued, "alice", "OFFLINE").await?;
+        nothing_waits(&queued)?;
+        nothing_waits(&published)?;
+        backend.unsubscribe(&topic, &subscribed).await
+    })
+}
+
+/// Takes the event of a change and checks everything that it says.
+async fn take(inbox: &mut Inbox, user: &str, status: &str) -> Result<Received> {
+    let event = inbox
+        .take(&format!("{status} of {user}"), |event| {
+            let body = event.json().unwrap_or_default();
+            body["message"]["user_id"] == user && body["message"]["status"] == status
+        })
+        .await?;
+    let timestamp = event.attribute("timestamp").context("no timestamp")?;
+    let milliseconds: u64 = timestamp.parse()?;
+    ensure!(milliseconds > 1_700_000_000_000, "{milliseconds} are no milliseconds since 1970");
+    let message = json!({"user_id": user, "status": status, "timestamp": milliseconds});
+    ensure_eq!(event.json()?, json!({"type": "presence", "message": message}), "the event");
+    let types: Vec<_> = event.attributes.keys().map(|name| (name.as_str(), event.attribute_type(name))).collect();
+    let expected: Vec<_> = ATTRIBUTES.into_iter().map(|(name, kind)| (name, Some(kind))).collect();
+    ensure_eq!(types, expected, "the attributes");
+    ensure_eq!(event.attribute("user_id"), Some(user), "the user");
+    ensure_eq!(event.attribute("source"), Some("lambda.presence.watchdog"), "the source");
+    Ok(event)
+}
+
+/// Somebody else comes and goes. The stream is in order, so what came before has been looked at by then.
+async fn fence(scene: &Scene, inbox: &mut Inbox, user: &str) -> Result<()> {
+    let client = scene.connect(user).await?;
+    take(inbox, user, "ONLINE").await?;
+    client.close().await?;
+    take(inbox, user, "OFFLINE").await?;
+    Ok(())
+}
+
+fn nothing_waits(inbox: &Inbox) -> Result<()> {
+    ensure!(inbox.waiting().is_empty(), "events that should not be: {:#?}", inbox.waiting());
+    Ok(())
+}
+
+/// Backends can order one user's events, and tell a repeated one from another.
+fn in_order(events: &[&Received]) -> Result<()> {
+    let bodies: Vec<Value> = events.iter().map(|event| event.json()).collect::<Result<_>>()?;
+    let times: Vec<_> = bodies.iter().map(|body| body["message"]["timestamp"].as_u64()).collect();
+    ensure!(times.is_sorted_by(|one, other| one < other), "the times: {times:?}");
+    let mut ids: Vec<_> = events.iter().map(|event| event.attribute("id")).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ensure_eq!(ids.len(), events.len(), "ids: {ids:?}");
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! What backends push: who gets it, who does not, and what becomes of requests that cannot be served.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::{Value, json};
+use sumu_tests::backend::{Backend, Received};
+use sumu_tests::client::Client;
+use sumu_tests::poll::PATIENCE;
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
+
+use crate::scene::{Scene, scene, text};
+
+/// A request's `data` as a backend may write it, and what every connection must get: the same without spaces.
+const DATA: &str =
+    r#"{"type": "note", "message": "hi 👋🏽 مرحبا", "z": [1.50, 12345678901234567890 , null], "a": "\u0041 \" "}"#;
+const FRAME: &str = r#"{"type":"note","message":"hi 👋🏽 مرحبا","z":[1.50,12345678901234567890,null],"a":"\u0041 \" "}"#;
+
+const LETTERS_WITHIN: Duration = Duration::from_mins(1);
+
+/// Two users, one of them with two devices, and a backend.
+struct Audience<'a> {
+    scene: &'a Scene,
+    backend: Backend,
+    topic: &'a str,
+    queue: &'a str,
+    phone: Client,
+    laptop: Client,
+    bob: Client,
+}
+
+impl<'a> Audience<'a> {
+    async fn connect(scene: &'a Scene) -> Result<Self> {
+        Ok(Self {
+            scene,
+            backend: scene.backend()?,
+            topic: scene.text("/notifications/topicArn")?,
+            queue: scene.text("/notifications/queueUrl")?,
+            phone: scene.connect("alice").await?,
+            laptop: scene.connect("alice").await?,
+            bob: scene.connect("bob").await?,
+        })
+    }
+
+    /// Takes the next frame of those who should have it, and looks that nobody has another one.
+    async fn expect(&mut self, frame: &str, [phone, laptop, bob]: [bool; 3]) -> Result<()> {
+        let everybody = [
+            ("alice's phone", &mut self.phone, phone),
+            ("alice's laptop", &mut self.laptop, laptop),
+            ("bob", &mut self.bob, bob),
+        ];
+        for (who, client, gets) in everybody {
+            if gets {
+                let got = client.next_text().await.with_context(|| format!("nothing came to {who}"))?;
+                ensure_eq!(got, frame, "what came to {who}");
+            }
+        }
+        self.queue_is_done().await?;
+        for (who, client) in [("phone", &mut self.phone), ("laptop", &mut self.laptop), ("bob", &mut self.bob)] {
+            client.ensure_silent().await.with_context(|| who.to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the pusher has done with all that was sent to the queue: then every post has been made.
+    async fn queue_is_done(&self) -> Result<()> {
+        let client = aws_sdk_sqs::Client::new(&self.scene.sdk().await);
+        eventually(PATIENCE, "the notifications queue to be empty", async || {
+            let names = [
+                QueueAttributeName::ApproximateNumberOfMessages,
+                QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+                QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+            ];
+            let request = client.get_queue_attributes().queue_url(self.queue).set_attribute_names(Some(names.to_vec()));
+            let answer = request.send().await?;
+            let counts = answer.attributes().context("no attributes")?;
+            ensure!(counts.values().all(|count| count == "0"), "{counts:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn connection_id(client: &mut Client) -> Result<String> {
+        Ok(text(&client.ping().await?, "/connectionId")?.to_owned())
+    }
+}
+
+#[test]
+fn pushes_in_the_form_of_the_original_reach_whom_they_name_and_nobody_else() -> Result<()> {
+    scene("push").play(async |scene| {
+        let mut all = Audience::connect(scene).await?;
+        let request = format!(r#"{{"users": ["alice", "nobody"], "data": {DATA}}}"#);
+        all.backend.publish(all.topic, &request).await?;
+        all.expect(FRAME, [true, true, false]).await.context("SNS, users")?;
+
+        let request = format!(r#"{{"users": ["bob", "bob", "alice"], "exclude_users": ["alice"], "data": {DATA}}}"#);
+        all.backend.send(all.queue, &request).await?;
+        all.expect(FRAME, [false, false, true]).await.context("SQS, a user named twice and one excluded")?;
+
+        all.backend.send(all.queue, &format!(r#"{{"data": {DATA}}}"#)).await?;
+        all.expect(FRAME, [true, true, true]).await.context("SQS, everyone")?;
+
+        all.backend.publish(all.topic, r#"{"users": [], "data": "short"}"#).await?;
+        all.expect(r#""short""#, [true, true, true]).await.context("SNS, everyone")?;
+
+        all.backend.send(all.queue, &format!(r#"{{"exclude_users": ["bob"], "data": {DATA}}}"#)).await?;
+        all.expect(FRAME, [true, true, false]).await.context("SQS, everyone but one")?;
+
+        // What a queue gets from a topic that it is subscribed to.
+        let message = format!(r#"{{"users": ["bob"], "data": {DATA}}}"#);
+        let envelope = json!({"Type": "Notification", "TopicArn": "arn:aws:sns:::t", "Message": message});
+        all.backend.send(all.queue, &envelope.to_string()).await?;
+        all.expect(FRAME, [false, false, true]).await.context("SQS, in SNS's envelope")
+    })
+}
+
+#[test]
+fn the_explicit_form_addresses_connections_and_users_and_drops_what_has_expired() -> Result<()> {
+    scene("explicit").play(async |scene| {
+        let mut all = Audience::connect(scene).await?;
+        let laptop = Audience::connection_id(&mut all.laptop).await?;
+        let bob = Audience::connection_id(&mut all.bob).await?;
+        let push = |target: Value, exclude: Value| {
+            let (target, exclude) = (target.to_string(), exclude.to_string());
+            format!(r#"{{"target":{target},"exclude":{exclude},"data": {DATA},"id":"n"}}"#)
+        };
+        let cases = [
+            (json!({"connections": [laptop, bob]}), json!({}), [false, true, true]),
+            (json!({"users": ["alice"]}), json!({"connections": [laptop]}), [true, false, false]),
+            (json!({"broadcast": true}), json!({"users": ["alice"]}), [false, false, true]),
+            (json!({"broadcast": true}), json!({"connections": [laptop]}), [true, false, true]),
+        ];
+        for (target, exclude, who) in cases {
+            let request = push(target, exclude);
+            all.backend.send(all.queue, &request).await?;
+            all.expect(FRAME, who).await.with_context(|| request.clone())?;
+        }
+
+        let expired = r#"{"target":{"broadcast":true},"data":"old","expiresAt":1700000000}"#;
+        let still_good = r#"{"target":{"broadcast":true},"data":"good","expiresAt":4000000000}"#;
+        all.backend.send_all(all.queue, &[expired, still_good]).await?;
+        all.expect(r#""good""#, [true, true, true]).await?;
+        let letters = all.backend.drain(scene.text("/notifications/deadLetterQueueUrl")?).await?;
+        ensure!(letters.is_empty(), "expired is no mistake: {letters:?}");
+
+        // An empty target is never everyone, in this form.
+        let empty = r#"{"target":{"users":[]},"data":"nobody"}"#;
+        all.backend.send(all.queue, empty).await?;
+        letters_arrive(&all, &[(empty, "target names nobody")]).await?;
+        all.expect("nothing", [false, false, false]).await
+    })
+}
+
+#[test]
+fn bad_requests_become_dead_letters_with_their_reason_and_their_neighbours_are_delivered() -> Result<()> {
+    scene("letters").play(async |scene| {
+        let mut all = Audience::connect(scene).await?;
+        let too_large = json!({"users": ["alice"], "data": "x".repeat(128 * 1024)}).to_string();
+        let bad = [
+            ("not JSON at all, مرحبا", "not JSON"),
+            ("[1]", "not a JSON object"),
+            (r#"{"users":["alice"]}"#, "data is missing"),
+            (too_large.as_str(), "data has more than"),
+            (r#"{"users":"alice","data":1}"#, "users is not a list"),
+            (r#"{"target":{"everybody":true},"data":1}"#, "target is not one of"),
+            (r#"{"users":["alice"],"target":{"broadcast":true},"data":1}"#, "are mixed"),
+        ];
+        let good = r#"{"users":["bob"],"data":"good"}"#;
+        let mut batch: Vec<&str> = bad.iter().map(|(body, _)| *body).collect();
+        batch.insert(3, good);
+        batch.insert(0, good);
+        all.backend.send_all(all.queue, &batch).await?;
+        letters_arrive(&all, &bad).await?;
+        all.bob.next_text().await.context("the first neighbour")?;
+        all.expect(r#""good""#, [false, false, true]).await.context("the second neighbour")?;
+
+        all.backend.publish(all.topic, "not JSON either").await?;
+        letters_arrive(&all, &[("not JSON either", "not JSON")]).await?;
+        all.expect("nothing", [false, false, false]).await
+    })
+}
+
+/// Takes these and no other letters from the dead-letter queue, each as it was sent and with its reason.
+async fn letters_arrive(all: &Audience<'_>, expected: &[(&str, &str)]) -> Result<()> {
+    let queue = all.scene.text("/notifications/deadLetterQueueUrl")?;
+    let letters = all.backend.receive(queue, expected.len(), LETTERS_WITHIN).await?;
+    for (body, reason) in expected {
+        let found: Vec<&Received> = letters.iter().filter(|letter| letter.body == *body).collect();
+        let beginning: String = body.chars().take(60).collect();
+        let [letter] = found[..] else {
+            return Err(sumu_tests::Error::new(format!("{} letters {beginning:?}", found.len())));
+        };
+        let why = letter.attribute("reason").with_context(|| format!("no reason with {beginning:?}"))?;
+        ensure!(why.contains(reason), "the reason with {beginning:?} is {why:?}, not {reason:?}");
+    }
+    ensure_eq!(letters.len(), expected.len(), "letters");
+    Ok(())
+}
+
+#[test]
+fn a_stack_that_rejects_empty_lists_of_users_broadcasts_only_when_told_so() -> Result<()> {
+    scene("reject").spec(json!({"pusher": {"emptyUsers": "Reject"}})).play(async |scene| {
+        let mut all = Audience::connect(scene).await?;
+        let (empty, missing) = (r#"{"users":[],"data":"all?"}"#, r#"{"data":"all?"}"#);
+        all.backend.send_all(all.queue, &[empty, missing]).await?;
+        letters_arrive(&all, &[(empty, "users is empty"), (missing, "users is empty")]).await?;
+        all.expect("nothing", [false, false, false]).await?;
+        all.backend.send(all.queue, r#"{"target":{"broadcast":true},"data":"all"}"#).await?;
+        all.expect(r#""all""#, [true, true, true]).await
+    })
+}

@@ -1,0 +1,86 @@
+//! What stacks cost, over all tests of the run. Times are told and not tested: they are the machine's as well.
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use sumu_tests::operator::Pass;
+use sumu_tests::{Context, Result, ensure, ensure_eq};
+
+use crate::scene::scene;
+
+/// The most calls that read from AWS in a pass over a stack that is as it should be.
+pub const READS_MAX: u64 = 50;
+
+/// When a stack was applied, and when it was Ready.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    pub applied: Instant,
+    pub ready: Option<Instant>,
+}
+
+/// What one test's stack has cost.
+#[derive(Clone, Debug)]
+struct Cost {
+    namespace: String,
+    ready_seconds: f64,
+    settled_reads: u64,
+    memory_kib: u64,
+}
+
+static COSTS: Mutex<Vec<Cost>> = Mutex::new(Vec::new());
+
+/// Notes what a stack has cost.
+pub fn record(namespace: &str, measured: &Measured, passes: &[Pass], memory_kib: u64) {
+    let settled = passes.iter().rfind(|pass| pass.settled);
+    let (Some(ready), Some(settled)) = (measured.ready, settled) else { return };
+    let ready_seconds = (ready - measured.applied).as_secs_f64();
+    let namespace = namespace.to_owned();
+    costs().push(Cost { namespace, ready_seconds, settled_reads: settled.aws_reads, memory_kib });
+}
+
+fn costs() -> std::sync::MutexGuard<'static, Vec<Cost>> {
+    COSTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// Tests begin in the order of their names, and this module's is the last.
+#[test]
+fn a_settled_stack_costs_no_write_and_few_reads() -> Result<()> {
+    scene("totals").resync_seconds(1).play(async |scene| {
+        let passes = scene.more_passes(2).await?;
+        for pass in &passes {
+            ensure!(pass.settled, "not settled: {}", pass.line);
+            ensure_eq!(pass.aws_writes, 0, "writes to AWS in {}", pass.line);
+            ensure!(pass.aws_reads <= READS_MAX, "{} reads in {}", pass.aws_reads, pass.line);
+        }
+        Ok(())
+    })?;
+    let costs = costs().clone();
+    ensure!(costs.iter().any(|cost| cost.namespace.starts_with("totals")), "this stack was not measured: {costs:?}");
+    let table = table(&costs)?;
+    // Past the capture of the test's output, which is shown only when a test has failed.
+    std::io::stderr().write_all(table.as_bytes())?;
+    Ok(())
+}
+
+fn table(costs: &[Cost]) -> Result<String> {
+    let seconds = row(costs.iter().map(|cost| format!("{:7.1}", cost.ready_seconds)))?;
+    let reads = row(costs.iter().map(|cost| format!("{:7}", cost.settled_reads)))?;
+    let memory = row(costs.iter().map(|cost| format!("{:7}", cost.memory_kib)))?;
+    let count = costs.len();
+    Ok(format!(
+        "\n{count} stacks                         least  median    most\n\
+         from apply to Ready, seconds   {seconds}\n\
+         AWS reads in a settled pass    {reads}\n\
+         operator's memory, KiB         {memory}\n\n"
+    ))
+}
+
+/// The least, the middle and the greatest of some numbers of one width.
+fn row(numbers: impl Iterator<Item = String>) -> Result<String> {
+    let mut numbers: Vec<String> = numbers.collect();
+    numbers.sort_unstable();
+    let least = numbers.first().context("nothing was measured")?;
+    let most = numbers.last().context("nothing was measured")?;
+    Ok(format!("{least} {} {most}", numbers[numbers.len() / 2]))
+}
