@@ -82,6 +82,11 @@ fn delete(desired: &Desired, observed: &Observed, plan: &mut Plan) {
             plan.wait_gone(PART, ResourceId::Role(*function), ResourceId::Function(*function));
             continue;
         }
+        if observed.sources.iter().any(|source| source.function == *function) {
+            // Somebody has deleted the function alone.
+            plan.wait_gone(PART, ResourceId::Role(*function), "its event source");
+            continue;
+        }
         if found.policy.is_some() {
             plan.step(Step::Role(*function, RoleStep::DeletePolicy { name: name.clone() }));
         }
