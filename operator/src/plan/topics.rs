@@ -58,7 +58,7 @@ fn subscribe(desired: &Desired, topic: &TopicState, observed: &Observed, plan: &
         None if !observed.queues.contains_key(&QueueId::NotificationsDeadLetters) => {
             plan.wait_for(part(ID), "subscription of the pusher", ResourceId::Queue(QueueId::NotificationsDeadLetters));
         }
-        None if !is_invocable(Function::Pusher, observed) => {
+        None if !may_invoke(topic, Function::Pusher, observed) => {
             plan.wait_for(part(ID), "subscription of the pusher", "the pusher's permission for sns.amazonaws.com");
         }
         None => {
@@ -68,16 +68,18 @@ fn subscribe(desired: &Desired, topic: &TopicState, observed: &Observed, plan: &
     }
 }
 
-/// Whether a function is ready and some service may invoke it.
-fn is_invocable(function: Function, observed: &Observed) -> bool {
-    observed
-        .functions
-        .get(&function)
-        .is_some_and(|function| function.readiness == Readiness::Ready && !function.permissions.is_empty())
+/// Whether a topic may invoke a function, and the function is ready for it.
+fn may_invoke(topic: &TopicState, function: Function, observed: &Observed) -> bool {
+    observed.functions.get(&function).is_some_and(|function| {
+        function.readiness == Readiness::Ready
+            && function.permissions.iter().any(|permission| permission.source_arn == topic.arn)
+    })
 }
 
 fn delete(desired: &Desired, id: TopicId, found: &TopicState, observed: &Observed, plan: &mut Plan) {
-    if let Some(subscription) = found.subscriptions.first() {
+    // What others have subscribed goes with the topic: SNS refuses to unsubscribe what was never confirmed.
+    let function_arn = desired.names.function_arn(Function::Pusher);
+    if let Some(subscription) = found.subscriptions.iter().find(|found| found.endpoint == function_arn) {
         let subscription_arn = subscription.arn.clone();
         plan.step(Step::Topic(id, TopicStep::Unsubscribe { subscription_arn }));
     } else if let Some(function) = observed.functions.keys().find(|function| !desired.functions.contains_key(function))
