@@ -1,11 +1,14 @@
 //! The WebSocket API: inside out, and a deployment exactly when what it captures changes.
 
 use super::step::{GatewayStep, RouteInput, StageInput};
-use super::{Part, Plan, tags_to_set};
+use super::{Part, Plan, WaitReason, tags_to_set};
 use crate::desired::Desired;
 use crate::desired::functions::permission;
 use crate::desired::gateway::{AUTHORIZER_NAME, Gateway, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
-use crate::observed::{ApiState, AuthorizerState, IntegrationState, Observed, Readiness, RouteState, StageState};
+use crate::observed::{
+    ApiState, AuthorizerState, IntegrationState, Observed, Readiness, ResourceId, RouteState, StageState, TableState,
+};
+use crate::stack::name::{TableId, TopicId};
 use sumu_contract::Function;
 
 const PART: Part = Part::Gateway;
@@ -123,9 +126,15 @@ fn clear_unused(api: &ApiState, authorizer: &AuthorizerState, integration: &Inte
 fn deploy(desired: &Desired, gateway: &Gateway, observed: &Observed, api: &ApiState, hash: &str, plan: &mut Plan) {
     let description = format!("sumu {hash}");
     let api_id = api.id.clone();
-    let found = api.deployments.iter().find(|found| found.description == description && found.status != "FAILED");
-    let Some(deployment) = found else {
-        return plan.step(GatewayStep::CreateDeployment { api_id, description });
+    let mut made = api.deployments.iter().filter(|found| found.description == description);
+    let deployment = match (made.clone().find(|found| found.status != "FAILED"), made.next()) {
+        (Some(deployment), _) => deployment,
+        (None, None) => return plan.step(GatewayStep::CreateDeployment { api_id, description }),
+        // Another would fail like this one.
+        (None, Some(failed)) => {
+            let reason = failed.status_message.clone().unwrap_or_else(|| "no reason given".into());
+            return plan.wait(PART, WaitReason::Failed { what: format!("deployment {}", failed.id), reason });
+        }
     };
     if deployment.status != "DEPLOYED" {
         return plan.wait_ready(PART, "deployment", &deployment.status);
@@ -137,6 +146,9 @@ fn deploy(desired: &Desired, gateway: &Gateway, observed: &Observed, api: &ApiSt
         burst_limit: gateway.burst_limit,
     };
     match api.stages.iter().find(|found| found.name == stage.name) {
+        Some(found) if found.deploys_itself => {
+            plan.step(GatewayStep::StopAutoDeploy { api_id: api_id.clone(), name: stage.name });
+        }
         Some(found) if is_stage(&stage, found) => {}
         Some(_) => plan.step(GatewayStep::UpdateStage { api_id: api_id.clone(), stage }),
         None => match unready(desired, gateway, observed) {
@@ -157,13 +169,20 @@ fn is_stage(want: &StageInput, found: &StageState) -> bool {
         && found.burst_limit == Some(*burst_limit)
 }
 
-/// The first function that cannot answer the gateway yet.
+/// The first thing behind the gateway that cannot do its part yet. The queue is in the routes function's
+/// environment, so that the function comes after it.
 fn unready(desired: &Desired, gateway: &Gateway, observed: &Observed) -> Option<String> {
+    if !observed.tables.get(&TableId::Connections).is_some_and(TableState::is_active) {
+        return Some(ResourceId::Table(TableId::Connections).to_string());
+    }
+    if !observed.topics.contains_key(&TopicId::Messages) {
+        return Some(ResourceId::Topic(TopicId::Messages).to_string());
+    }
     [Function::Authorizer, Function::Routes].into_iter().find_map(|function| {
         let want = permission(function, &desired.names, &gateway.stage_name, observed).ok().flatten();
         let is_ready = observed.functions.get(&function).is_some_and(|found| {
             found.readiness == Readiness::Ready && want.is_some_and(|want| found.permissions.contains(&want))
         });
-        (!is_ready).then(|| format!("function {function}"))
+        (!is_ready).then(|| ResourceId::Function(function).to_string())
     })
 }
