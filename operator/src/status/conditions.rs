@@ -73,13 +73,14 @@ pub(super) fn suspended(pass: &Pass) -> Vec<News> {
 /// A pass towards nothing is done.
 pub(super) fn deleting(pass: &Pass) -> Vec<News> {
     let parts: Vec<News> = Part::ALL.into_iter().map(|part| of_part(part, pass)).collect();
-    let message = match parts.iter().find(|news| news.status != ConditionStatus::True) {
-        Some(part) => format!("Deleting: {}", part.message),
-        None => "Deleting: nothing is left in AWS".to_owned(),
+    let (reason, message) = match worst(&parts) {
+        None => ("Deleting", "Deleting: nothing is left in AWS".to_owned()),
+        Some(part) => {
+            let is_expected = matches!(part.reason.as_str(), "Progressing" | "Waiting");
+            (if is_expected { "Deleting" } else { &part.reason }, format!("Deleting: {}", part.message))
+        }
     };
-    let blocked = parts.iter().find(|news| !matches!(news.reason.as_str(), "Settled" | "Progressing" | "Waiting"));
-    let reason = blocked.map_or("Deleting", |news| news.reason.as_str()).to_owned();
-    vec![News::new(READY, ConditionStatus::False, &reason, message)]
+    vec![News::new(READY, ConditionStatus::False, reason, message)]
 }
 
 /// Says which fields of the spec do nothing, also in the one sentence that everybody reads.
@@ -92,19 +93,23 @@ pub(super) fn admit_without_effect(news: &mut Vec<News>, not_in_effect: &[&'stat
 }
 
 fn ready(parts: &[News]) -> News {
-    // A failure says more than a wait, and a wait that needs a person more than one that ends by itself.
-    let severity = |news: &&News| match (news.status, news.reason.as_str()) {
-        (ConditionStatus::True, _) => 0,
-        (_, "Waiting") => 1,
-        (_, "Progressing") => 2,
-        _ => 3,
-    };
-    match parts.iter().filter(|news| news.status != ConditionStatus::True).max_by_key(severity) {
+    match worst(parts) {
         None => News::new(READY, ConditionStatus::True, "Settled", "Everything is in place"),
         Some(worst) => {
             News::new(READY, ConditionStatus::False, &worst.reason, format!("{}: {}", worst.type_, worst.message))
         }
     }
+}
+
+/// The part that says most about why the stack is not as it should be.
+fn worst(parts: &[News]) -> Option<&News> {
+    // A failure says more than a wait, and a wait that needs a person more than one that ends by itself.
+    let severity = |news: &&News| match news.reason.as_str() {
+        "Waiting" => 1,
+        "Progressing" => 2,
+        _ => 3,
+    };
+    parts.iter().filter(|news| news.status != ConditionStatus::True).max_by_key(severity)
 }
 
 fn of_part(part: Part, pass: &Pass) -> News {
