@@ -293,6 +293,8 @@ pub struct StageState {
     pub name: String,
     /// The deployment that it serves.
     pub deployment_id: Option<String>,
+    /// Whether API Gateway deploys every change by itself. Then it refuses to be told a deployment.
+    pub deploys_itself: bool,
     /// Steady requests per second.
     pub rate_limit: Option<f64>,
     /// Requests at once.

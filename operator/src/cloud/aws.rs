@@ -9,6 +9,7 @@ mod dynamodb;
 mod iam;
 mod lambda;
 mod logs;
+mod recent;
 mod sns;
 mod sqs;
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// The class of a failure.
@@ -109,17 +110,40 @@ impl<E: ProvideErrorMetadata> Failure
             SdkError::TimeoutError(_) => (Kind::Unreachable, String::new(), "no answer in time".into()),
             SdkError::DispatchFailure(failure) => {
                 let cause = failure.as_connector_error().map(|error| chain(error)).unwrap_or_default();
+                if failure.as_connector_error().is_some_and(|error| lacks_credentials(error)) {
+                    return (Kind::Denied, String::new(), format!("no credentials: {cause}"));
+                }
                 (Kind::Unreachable, String::new(), format!("no connection: {cause}"))
             }
             SdkError::ResponseError(_) => (Kind::Unreachable, String::new(), "the answer could not be read".into()),
             SdkError::ServiceError(error) => {
                 let code = error.err().code().unwrap_or_default().to_owned();
-                let message = error.err().message().unwrap_or("no message").to_owned();
+                let message = without_request_id(error.err().message().unwrap_or("no message"));
                 (classify(&code, &message, error.raw().status().as_u16()), code, message)
             }
             _ => (Kind::Internal, String::new(), "unknown failure".into()),
         }
     }
+}
+
+/// Whether credentials could not be had: the SDK reports that as a failure to connect.
+fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(next) = cause {
+        if next.is::<CredentialsError>() {
+            return true;
+        }
+        cause = next.source();
+    }
+    false
+}
+
+/// Some of AWS's messages hold the id of the request: `(…; Request ID: 6f0c…; Proxy: null)`. With it a condition would
+/// change at every pass.
+fn without_request_id(message: &str) -> String {
+    let Some((before, after)) = message.split_once("Request ID: ") else { return message.to_owned() };
+    let rest = after.find([';', ')', ',', ' ']).map_or("", |end| &after[end..]);
+    format!("{before}Request ID: …{rest}")
 }
 
 /// An error with its causes in one line, each said once.
@@ -151,6 +175,8 @@ fn classify(code: &str, message: &str, status: u16) -> Kind {
         "EntityAlreadyExists" | "ResourceAlreadyExistsException" | "QueueAlreadyExists" | "QueueNameExists" => {
             Kind::AlreadyExists
         }
+        // Somebody has attached a policy of their own, which only they may take away.
+        "DeleteConflict" if says(message, &["must detach"]) => Kind::Rejected,
         // One code for "is there" and for "is being changed".
         "ResourceConflictException" | "ConflictException" | "ResourceInUseException" if says(message, &ALREADY) => {
             Kind::AlreadyExists
@@ -226,6 +252,14 @@ fn says(message: &str, fragments: &[&str]) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn request_ids_stay_out_of_messages() {
+        let message = "The role cannot be assumed (Service: Kms; Status Code: 400; Request ID: 6f0c-1; Proxy: null)";
+        let expected = "The role cannot be assumed (Service: Kms; Status Code: 400; Request ID: …; Proxy: null)";
+        assert_eq!(without_request_id(message), expected);
+        assert_eq!(without_request_id("Rate exceeded"), "Rate exceeded");
+    }
+
     /// Codes, messages and statuses as recorded from AWS.
     #[test]
     fn aws_answers_fall_into_the_class_that_says_what_to_do() {
@@ -274,6 +308,8 @@ mod tests {
             ("LimitExceededException", "Resource limit exceeded.", 400, Kind::Quota),
             ("LimitExceededException", "Table tags are being updated", 400, Kind::Busy),
             ("AWS.SimpleQueueService.QueueDeletedRecently", "You must wait 60 seconds", 400, Kind::Busy),
+            ("DeleteConflict", "Cannot delete entity, must delete policies first.", 409, Kind::Busy),
+            ("DeleteConflict", "Cannot delete entity, must detach all policies first.", 409, Kind::Rejected),
             ("AccessDeniedException", "User is not authorized", 403, Kind::Denied),
             ("InternalFailure", "", 500, Kind::Internal),
             ("BadRequestException", "Invalid stage identifier specified", 400, Kind::Rejected),

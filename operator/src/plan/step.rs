@@ -206,6 +206,8 @@ pub enum GatewayStep {
     CreateStage { api_id: String, stage: StageInput, tags: Tags },
     /// `UpdateStage`.
     UpdateStage { api_id: String, stage: StageInput },
+    /// `UpdateStage` that ends deployments by themselves. API Gateway does not take it together with a deployment.
+    StopAutoDeploy { api_id: String, name: String },
     /// `DeleteStage`.
     DeleteStage { api_id: String, name: String },
 }
@@ -381,6 +383,7 @@ impl fmt::Display for GatewayStep {
             Self::CreateDeployment { description, .. } => write!(f, "+ deployment ({description})"),
             Self::CreateStage { stage, .. } => write!(f, "+ stage {}", stage.name),
             Self::UpdateStage { stage, .. } => write!(f, "~ stage {}", stage.name),
+            Self::StopAutoDeploy { name, .. } => write!(f, "~ stage {name} automatic deployment off"),
             Self::DeleteStage { name, .. } => write!(f, "- stage {name}"),
         }
     }

@@ -3,16 +3,13 @@
 //! The creates of an API, an integration, an authorizer and a deployment are not idempotent and have no token,
 //! so the SDK must not repeat them by itself: after a lost answer we look before we create again.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
-
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_sdk_apigatewayv2::Client;
 use aws_sdk_apigatewayv2::types::{AuthorizationType, AuthorizerType, IntegrationType, ProtocolType, RouteSettings};
 
 use super::calls::CallCounter;
+use super::recent::Recent;
 use super::{deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::desired::gateway::{AUTHORIZER_NAME, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
@@ -23,13 +20,13 @@ pub(super) struct Gateway {
     pub(super) client: Client,
     /// The APIs that we made lately, by name. A list may lag behind a create, and a create that is repeated makes a
     /// second API.
-    pub(super) made: Mutex<BTreeMap<String, (Instant, String)>>,
+    pub(super) made: Recent<String>,
 }
 
 impl Gateway {
     pub(super) fn new(config: &SdkConfig) -> Self {
         let config = aws_sdk_apigatewayv2::config::Builder::from(config).interceptor(CallCounter).build();
-        Self { client: Client::from_conf(config), made: Mutex::default() }
+        Self { client: Client::from_conf(config), made: Recent::default() }
     }
 
     pub(super) async fn apply(&self, step: &GatewayStep) -> Result<(), CloudError> {
@@ -61,6 +58,7 @@ impl Gateway {
             GatewayStep::CreateDeployment { api_id, description } => self.create_deployment(api_id, description).await,
             GatewayStep::CreateStage { api_id, stage, tags } => self.create_stage(api_id, stage, tags).await,
             GatewayStep::UpdateStage { api_id, stage } => self.update_stage(api_id, stage).await,
+            GatewayStep::StopAutoDeploy { api_id, name } => self.stop_auto_deploy(api_id, name).await,
             GatewayStep::DeleteStage { api_id, name } => self.delete_stage(api_id, name).await,
         }
     }
@@ -77,7 +75,7 @@ impl Gateway {
             .config_override(never_repeated());
         let answer = call.send().await.map_err(failed("CreateApi", name))?;
         let id = answer.api_id.ok_or_else(|| unexpected("CreateApi", name, "the answer has no id"))?;
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), (Instant::now(), id));
+        self.made.put(name, id);
         Ok(())
     }
 
@@ -181,6 +179,11 @@ impl Gateway {
         let call = self.client.create_deployment().api_id(api_id).description(description).customize();
         let call = call.config_override(never_repeated());
         call.send().await.map(drop).map_err(failed("CreateDeployment", api_id))
+    }
+
+    async fn stop_auto_deploy(&self, api_id: &str, name: &str) -> Result<(), CloudError> {
+        let call = self.client.update_stage().api_id(api_id).stage_name(name).auto_deploy(false);
+        call.send().await.map(drop).map_err(failed("UpdateStage", name))
     }
 
     async fn delete_stage(&self, api_id: &str, name: &str) -> Result<(), CloudError> {

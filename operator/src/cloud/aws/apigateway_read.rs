@@ -3,9 +3,7 @@
 //! The SDK has no paginators for this service, so each list is a loop of our own: it ends at an absent or empty
 //! token, goes on after an empty page, and ends at a token that comes twice.
 
-use std::sync::PoisonError;
-use std::time::Duration;
-
+use aws_sdk_apigatewayv2::types::AuthorizationType;
 use futures::future::try_join_all;
 
 use super::apigateway::Gateway;
@@ -47,9 +45,6 @@ macro_rules! state {
     }};
 }
 
-/// How long a list may lag behind a create. AWS gives no number; new APIs have been listed within seconds.
-const LIST_LAG: Duration = Duration::from_mins(1);
-
 impl Gateway {
     /// The owner's APIs, the oldest first and with everything in it.
     pub(super) async fn read(&self, names: &Names, owner: &Owner) -> Result<Vec<ApiState>, CloudError> {
@@ -70,12 +65,9 @@ impl Gateway {
 
     /// The API that we have just made, when the list does not show it yet.
     async fn unlisted(&self, name: &str, listed: &[(i64, ApiState)]) -> Result<Option<(i64, ApiState)>, CloudError> {
-        let id = {
-            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            made.retain(|_, (at, _)| at.elapsed() < LIST_LAG);
-            made.get(name).map(|(_, id)| id.clone())
+        let Some(id) = self.made.get(name).filter(|id| listed.iter().all(|(_, api)| api.id != *id)) else {
+            return Ok(None);
         };
-        let Some(id) = id.filter(|id| listed.iter().all(|(_, api)| api.id != *id)) else { return Ok(None) };
         let answer = absent(self.client.get_api().api_id(&id).send().await.map_err(failed("GetApi", &id)))?;
         Ok(answer.map(|api| state!(api)))
     }
@@ -137,7 +129,10 @@ impl Gateway {
                 id: found.route_id.unwrap_or_default(),
                 key: found.route_key.unwrap_or_default(),
                 target: found.target,
-                authorizer_id: found.authorizer_id.filter(|id| !id.is_empty()),
+                // An authorizer that is named but not asked is none.
+                authorizer_id: found
+                    .authorizer_id
+                    .filter(|_| found.authorization_type == Some(AuthorizationType::Custom)),
                 response_selection: found.route_response_selection_expression.filter(|text| !text.is_empty()),
                 responses: Vec::new(),
             })
@@ -181,6 +176,7 @@ impl Gateway {
                 StageState {
                     name: found.stage_name.unwrap_or_default(),
                     deployment_id: found.deployment_id,
+                    deploys_itself: found.auto_deploy.unwrap_or(false),
                     rate_limit: settings.as_ref().and_then(|settings| settings.throttling_rate_limit),
                     burst_limit: settings.as_ref().and_then(|settings| settings.throttling_burst_limit),
                 }

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::{
 use futures::future::try_join_all;
 
 use super::calls::CallCounter;
+use super::recent::Recent;
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::desired::tables::Table;
@@ -20,12 +21,14 @@ use crate::stack::name::{Names, Owner, TableId, Tags};
 
 pub(super) struct Tables {
     client: Client,
+    /// Tags of the tables that we made lately, by name.
+    made: Recent<Tags>,
 }
 
 impl Tables {
     pub(super) fn new(config: &SdkConfig) -> Self {
         let config = aws_sdk_dynamodb::config::Builder::from(config).interceptor(CallCounter).build();
-        Self { client: Client::from_conf(config) }
+        Self { client: Client::from_conf(config), made: Recent::default() }
     }
 
     pub(super) async fn read(&self, names: &Names, owner: &Owner) -> Result<BTreeMap<TableId, TableState>, CloudError> {
@@ -46,6 +49,9 @@ impl Tables {
         let mut state = state(&table, names.table_arn(id));
         if state.is_active() {
             state.tags = self.tags(&name, &state.arn).await?;
+            if state.tags.is_empty() {
+                state.tags = self.made.get(&name).unwrap_or_default();
+            }
             if id == TableId::Connections {
                 state.ttl_attribute = self.ttl_attribute(&name).await?;
             }
@@ -131,7 +137,9 @@ impl Tables {
             let stream = stream(true).map_err(|error| unexpected(OPERATION, name, error.to_string()))?;
             call = call.stream_specification(stream);
         }
-        call.send().await.map(drop).map_err(failed(OPERATION, name))
+        call.send().await.map_err(failed(OPERATION, name))?;
+        self.made.put(name, tags.clone());
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{
     DeadLetterConfig, Environment, EventSourceMappingConfiguration, EventSourcePosition, FunctionCode,
-    FunctionConfiguration, FunctionResponseType, LastUpdateStatus, Runtime, ScalingConfig, State,
+    FunctionConfiguration, FunctionResponseType, LastUpdateStatus, Runtime, ScalingConfig, State, TagsError,
 };
 use futures::future::try_join_all;
 use serde_json::Value;
@@ -51,6 +51,11 @@ impl Functions {
         // GetFunction has a quota of its own, ten times that of GetFunctionConfiguration, and brings the tags.
         let answer = self.client.get_function().function_name(&name).send().await;
         let Some(answer) = absent(answer.map_err(failed("GetFunction", &name)))? else { return Ok(None) };
+        if let Some(error) = answer.tags_error {
+            // Without the tags nobody can say whose the function is, and "not ours" would be the wrong guess.
+            let TagsError { error_code: code, message, .. } = error;
+            return Err(CloudError { operation: "ListTags", resource: name, kind: Kind::Denied, code, message });
+        }
         let tags = answer.tags.unwrap_or_default().into_iter().collect();
         let configuration =
             answer.configuration.ok_or_else(|| unexpected("GetFunction", &name, "the answer has no configuration"))?;
@@ -154,22 +159,37 @@ impl Functions {
     pub(super) async fn read_sources(&self, names: &Names) -> Result<Vec<SourceState>, CloudError> {
         // The other two functions are fed by nothing, and whatever somebody feeds to them is not ours.
         let fed = SourceId::ALL.iter().map(|id| id.function());
-        let found = try_join_all(fed.map(|function| self.read_sources_of(function, names.function(function)))).await?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    async fn read_sources_of(&self, function: Function, name: String) -> Result<Vec<SourceState>, CloudError> {
-        let mut found = Vec::new();
-        let mut pages = self.client.list_event_source_mappings().function_name(&name).into_paginator().items().send();
-        while let Some(source) = pages.next().await {
-            match absent(source.map_err(failed("ListEventSourceMappings", &name)))? {
-                Some(source) => found.push(source_state(function, source)),
-                // No such function, so nothing feeds it.
-                None => break,
-            }
+        let of_each = try_join_all(fed.map(|function| self.list_sources(Some(names.function(function))))).await?;
+        let mut found: Vec<EventSourceMappingConfiguration> = of_each.iter().flatten().flatten().cloned().collect();
+        if of_each.iter().any(Option::is_none) {
+            // Lambda lists nothing for a function that does not exist, but its sources outlive it.
+            let all = self.list_sources(None).await?.unwrap_or_default();
+            found.extend(
+                all.into_iter()
+                    .filter(|source| found.iter().all(|other| other.uuid != source.uuid))
+                    .collect::<Vec<_>>(),
+            );
         }
+        let mut found: Vec<SourceState> = found.into_iter().filter_map(|source| source_state(names, source)).collect();
         found.sort_by(|a, b| a.uuid.cmp(&b.uuid));
         Ok(found)
+    }
+
+    /// The sources of one function or of all; nothing when there is no such function.
+    async fn list_sources(
+        &self,
+        name: Option<String>,
+    ) -> Result<Option<Vec<EventSourceMappingConfiguration>>, CloudError> {
+        let mut found = Vec::new();
+        let call = self.client.list_event_source_mappings().set_function_name(name.clone());
+        let mut pages = call.into_paginator().items().send();
+        while let Some(source) = pages.next().await {
+            match absent(source.map_err(failed("ListEventSourceMappings", name.clone().unwrap_or_default())))? {
+                Some(source) => found.push(source),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(found))
     }
 
     pub(super) async fn apply_source(&self, step: &SourceStep) -> Result<(), CloudError> {
@@ -288,8 +308,12 @@ fn permission(statement: &Value) -> Permission {
     }
 }
 
-fn source_state(function: Function, found: EventSourceMappingConfiguration) -> SourceState {
-    SourceState {
+/// A source of one of our functions.
+fn source_state(names: &Names, found: EventSourceMappingConfiguration) -> Option<SourceState> {
+    let arn = found.function_arn.as_deref().unwrap_or_default();
+    let function =
+        SourceId::ALL.iter().map(|id| id.function()).find(|function| names.function_arn(*function) == arn)?;
+    Some(SourceState {
         function,
         reports_item_failures: found.function_response_types().contains(&FunctionResponseType::ReportBatchItemFailures),
         concurrency_max: found.scaling_config.and_then(|scaling| scaling.maximum_concurrency),
@@ -298,5 +322,5 @@ fn source_state(function: Function, found: EventSourceMappingConfiguration) -> S
         state: found.state.unwrap_or_default(),
         batch_size: found.batch_size.unwrap_or_default(),
         bisects: found.bisect_batch_on_function_error.unwrap_or(false),
-    }
+    })
 }

@@ -7,6 +7,7 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::types::Tag;
 use futures::future::try_join_all;
 use serde_json::json;
+use sumu_contract::Function;
 
 use super::calls::CallCounter;
 use super::{absent, deleted, failed, unexpected};
@@ -39,13 +40,18 @@ impl Topics {
         let Some(tags) = absent(tags.map_err(failed("ListTagsForResource", &name)))? else { return Ok(None) };
         let tags = tags.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
         let subscriptions = match id {
-            TopicId::Notifications => self.subscriptions(&name, &arn).await?,
+            TopicId::Notifications => self.subscriptions(&name, &arn, &names.function_arn(Function::Pusher)).await?,
             TopicId::Messages => Vec::new(),
         };
         Ok(Some((id, TopicState { tags, arn, subscriptions })))
     }
 
-    async fn subscriptions(&self, name: &str, topic_arn: &str) -> Result<Vec<SubscriptionState>, CloudError> {
+    async fn subscriptions(
+        &self,
+        name: &str,
+        topic_arn: &str,
+        pusher_arn: &str,
+    ) -> Result<Vec<SubscriptionState>, CloudError> {
         let mut found = Vec::new();
         let mut token = None;
         loop {
@@ -64,8 +70,8 @@ impl Topics {
                 break;
             }
         }
-        // Only functions are subscribed by us; what others subscribe is theirs.
-        for subscription in found.iter_mut().filter(|subscription| subscription.protocol == "lambda") {
+        // Only the pusher is subscribed by us; what others subscribe is theirs, and may not even have an ARN yet.
+        for subscription in found.iter_mut().filter(|subscription| subscription.endpoint == pusher_arn) {
             subscription.dead_letters_arn = self.dead_letters_arn(&subscription.arn).await?;
         }
         Ok(found)

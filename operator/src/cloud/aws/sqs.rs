@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
@@ -10,34 +9,32 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use futures::future::try_join_all;
 
 use super::calls::CallCounter;
+use super::recent::Recent;
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::observed::QueueState;
 use crate::plan::step::QueueStep;
-use crate::stack::name::{Names, QueueId};
+use crate::stack::name::{Names, QueueId, Tags};
 
 pub(super) struct Queues {
     client: Client,
     /// A queue's URL never changes while its name does not: this saves a read a queue at every pass.
     urls: Mutex<BTreeMap<String, String>>,
-    /// What we wrote to each queue (by URL) and when. For a minute SQS answers now with the old attributes and now
-    /// with the new ones; taken at its word it would be written to again and again.
-    written: Mutex<BTreeMap<String, Written>>,
+    /// Attributes that we wrote lately, by URL.
+    written: Recent<BTreeMap<String, String>>,
+    /// Tags of the queues that we made lately, by name.
+    made: Recent<Tags>,
 }
-
-/// A write that SQS may not show everywhere yet.
-struct Written {
-    at: Instant,
-    attributes: BTreeMap<String, String>,
-}
-
-/// "Changes made using the `SetQueueAttributes` action can take up to 60 seconds to propagate" (SQS API reference).
-const PROPAGATION: Duration = Duration::from_mins(1);
 
 impl Queues {
     pub(super) fn new(config: &SdkConfig) -> Self {
         let config = aws_sdk_sqs::config::Builder::from(config).interceptor(CallCounter).build();
-        Self { client: Client::from_conf(config), urls: Mutex::default(), written: Mutex::default() }
+        Self {
+            client: Client::from_conf(config),
+            urls: Mutex::default(),
+            written: Recent::default(),
+            made: Recent::default(),
+        }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<QueueId, QueueState>, CloudError> {
@@ -57,12 +54,13 @@ impl Queues {
         let tags = self.client.list_queue_tags().queue_url(&url).send().await;
         let Some(tags) = absent(tags.map_err(failed("ListQueueTags", &name)))? else { return Ok(None) };
         let shown = attributes.attributes.unwrap_or_default().into_iter();
-        let shown = shown.map(|(key, value)| (key.as_str().to_owned(), value)).collect();
-        let state = QueueState {
-            tags: tags.tags.unwrap_or_default().into_iter().collect(),
-            attributes: self.with_recent_writes(&url, shown),
-            url,
-        };
+        let mut shown: BTreeMap<String, String> = shown.map(|(key, value)| (key.as_str().to_owned(), value)).collect();
+        shown.extend(self.written.get(&url).unwrap_or_default());
+        let mut tags: Tags = tags.tags.unwrap_or_default().into_iter().collect();
+        if tags.is_empty() {
+            tags = self.made.get(&name).unwrap_or_default();
+        }
+        let state = QueueState { tags, attributes: shown, url };
         Ok(Some((id, state)))
     }
 
@@ -77,16 +75,6 @@ impl Queues {
         Ok(Some(url))
     }
 
-    /// What SQS shows, with what we wrote lately over it.
-    fn with_recent_writes(&self, url: &str, mut shown: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let mut written = lock(&self.written);
-        written.retain(|_, write| write.at.elapsed() < PROPAGATION);
-        for (key, value) in written.get(url).into_iter().flat_map(|write| &write.attributes) {
-            shown.insert(key.clone(), value.clone());
-        }
-        shown
-    }
-
     pub(super) async fn apply(&self, step: &QueueStep) -> Result<(), CloudError> {
         match step {
             QueueStep::Create { name, attributes, tags } => {
@@ -98,13 +86,15 @@ impl Queues {
                     .queue_name(name)
                     .set_attributes(Some(sdk_attributes(attributes)))
                     .set_tags(Some(tags.clone().into_iter().collect()));
-                call.send().await.map(drop).map_err(failed("CreateQueue", name))
+                call.send().await.map_err(failed("CreateQueue", name))?;
+                self.made.put(name, tags.clone());
+                Ok(())
             }
             QueueStep::Set { url, attributes } => {
                 let call = self.client.set_queue_attributes().queue_url(url);
                 let call = call.set_attributes(Some(sdk_attributes(attributes)));
                 call.send().await.map_err(failed("SetQueueAttributes", url))?;
-                lock(&self.written).insert(url.clone(), Written { at: Instant::now(), attributes: attributes.clone() });
+                self.written.put(url, attributes.clone());
                 Ok(())
             }
             QueueStep::Tag { url, tags } => {
