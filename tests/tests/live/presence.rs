@@ -1,7 +1,9 @@
 //! Who is online: told once when it changes, and never when only a device comes or goes.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use sumu_tests::backend::{Inbox, Received};
+use sumu_tests::poll::{PATIENCE, eventually};
 use sumu_tests::{Context, Result, ensure, ensure_eq};
 
 use crate::scene::{Scene, scene};
@@ -59,6 +61,7 @@ fn presence_goes_where_the_spec_says() -> Result<()> {
         // Whoever follows the table's stream needs neither.
         scene.edit(json!({"presence": {"source": "Stream"}})).await?;
         let alice = scene.connect("alice").await?;
+        is_seen_online(scene, "alice").await?;
         scene.edit(json!({"presence": {"source": "Queue"}})).await?;
         alice.close().await?;
         take(&mut queued, "alice", "OFFLINE").await?;
@@ -66,6 +69,21 @@ fn presence_goes_where_the_spec_says() -> Result<()> {
         nothing_waits(&published)?;
         backend.unsubscribe(&topic, &subscribed).await
     })
+}
+
+/// Waits until the watchdog has done with a user who came. Where nothing is told, only its table says so.
+async fn is_seen_online(scene: &Scene, user: &str) -> Result<()> {
+    let client = aws_sdk_dynamodb::Client::new(&scene.sdk().await);
+    let table = scene.text("/presenceTable/name")?;
+    eventually(PATIENCE, &format!("{user} to be online in the presence table"), async || {
+        let key = AttributeValue::S(user.to_owned());
+        let found = client.get_item().table_name(table).key("user_id", key).consistent_read(true).send().await?;
+        let item = found.item().context("no item")?;
+        ensure_eq!(item.get("state"), Some(&AttributeValue::S("ONLINE".to_owned())), "the state");
+        ensure_eq!(item.get("announced"), item.get("version"), "the version that was announced");
+        Ok(())
+    })
+    .await
 }
 
 /// Takes the event of a change and checks everything that it says.
