@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cloud::{CloudError, Kind};
 use crate::converge::Pass;
+use crate::plan::WaitReason;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -24,9 +25,14 @@ pub struct History {
 pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) -> Duration {
     let History { attempt, repeats } = history;
     let failures = pass.failures.iter().map(|failure| after_error(failure.error.kind, repeats, chance, resync));
-    let waits = pass.plan.waits.iter().map(|wait| {
+    let waits = pass.plan.waits.iter().filter_map(|wait| match &wait.reason {
         // AWS needs a second or two for most things; what takes longer is asked for less often.
-        if wait.reason.ends_by_itself() { SECOND.mul_f64(1.15_f64.powi(exponent(attempt, 20))) } else { MINUTE }
+        WaitReason::Ready { .. } | WaitReason::Gone { .. } => {
+            Some(SECOND.mul_f64(1.15_f64.powi(exponent(attempt, 20))))
+        }
+        // Ends by a step of ours, which has its own time: that of its failure, when it fails.
+        WaitReason::Exists { .. } => None,
+        WaitReason::Foreign(_) | WaitReason::Protected(_) | WaitReason::Failed { .. } => Some(MINUTE),
     });
     let progress = (pass.applied > 0 && pass.failures.is_empty()).then(|| after_progress(repeats));
     failures.chain(waits).chain(progress).min().unwrap_or_else(|| resync.mul_f64(0.9 + 0.2 * chance))
@@ -38,7 +44,7 @@ fn after_progress(repeats: u32) -> Duration {
     if repeats == 0 { Duration::ZERO } else { SECOND.mul_f64(1.5_f64.powi(exponent(repeats, 10))) }
 }
 
-/// How long after a look that failed the next one comes.
+/// How long after a look that failed the next one comes; `attempt` counts the looks in a row that failed before it.
 #[must_use]
 pub fn after_look(error: &CloudError, attempt: u32, chance: f64, resync: Duration) -> Duration {
     after_error(error.kind, attempt, chance, resync)
@@ -97,7 +103,7 @@ mod tests {
     use super::*;
     use crate::converge::StepFailure;
     use crate::observed::Observed;
-    use crate::plan::{Part, Plan, Wait, WaitReason};
+    use crate::plan::{Part, Plan, Wait};
 
     const RESYNC: Duration = Duration::from_mins(10);
 
@@ -137,6 +143,14 @@ mod tests {
     fn the_most_urgent_reason_wins() {
         let pass = Pass { failures: vec![failed(Kind::Denied), failed(Kind::Propagating)], ..pass() };
         assert_eq!(after_pass(&pass, history(1), 0.5, RESYNC), SECOND * 2);
+    }
+
+    #[test]
+    fn what_waits_for_a_step_that_fails_for_good_does_not_hurry_it() {
+        let wait = Wait { part: Part::Functions, reason: WaitReason::Exists { what: "f".into(), needs: "r".into() } };
+        let plan = Plan { steps: vec![], waits: vec![wait] };
+        let pass = Pass { plan, failures: vec![failed(Kind::Denied)], ..pass() };
+        assert_eq!(after_pass(&pass, history(0), 0.5, RESYNC), MINUTE);
     }
 
     #[test]

@@ -2,14 +2,17 @@
 //!
 //! # Flow of one pass
 //! 1. Read the object anew: the watch may lag behind our own writes.
-//! 2. Put the finalizer on, before the first call to AWS.
+//! 2. Ask AWS where we are, note that in the status, and put the finalizer on, before the first call that makes
+//!    something.
 //! 3. Check the object, look at AWS, plan, make the calls ([`crate::converge`]).
 //! 4. Write the status, on every path, and only when it differs.
 //! 5. Say when to look again ([`crate::backoff`]).
 //!
 //! # Guarantees
 //! - Nothing is made in AWS for an object without our finalizer.
-//! - The finalizer goes only when AWS has confirmed that nothing is left, or when the object says `Retain`.
+//! - The finalizer goes only when AWS has confirmed that nothing is left, twice with a pause when it may not show
+//!   everything yet, or when the object says `Retain`.
+//! - A stack is never worked on from another account or region than the one that its status names.
 //! - Deleting depends on nothing that validation may refuse.
 
 mod clouds;
@@ -34,7 +37,7 @@ use crate::desired::{Desired, Provision};
 use crate::packages::Packages;
 use crate::stack::name::{Names, Owner};
 use crate::stack::{Invalid, Location, StackSpec};
-use crate::status::{self, Progress, is_persistent, status};
+use crate::status::{self, Progress, is_persistent, moved, status};
 use crate::sumu_stack::SumuStack;
 use clouds::Clouds;
 use kubernetes::Stacks;
@@ -139,11 +142,24 @@ async fn reconcile(stack: Arc<SumuStack>, context: Arc<Context>) -> Result<Actio
         }
         (true, true) => delete(&stack, &owner, &stacks, &context).await,
         (false, true) => keep(&stack, &owner, &stacks, &context).await,
-        (false, false) => {
-            stacks.add_finalizer(&stack).await?;
-            Ok(Action::requeue(Duration::ZERO))
-        }
+        (false, false) => begin(&stack, &owner, &stacks, &context).await,
     }
+}
+
+/// Before the first call that makes something: is AWS there at all, and where is this? Only then comes the finalizer, so
+/// that an object with a region that does not exist can simply be deleted again.
+async fn begin(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
+    let location = Location::of(&stack.spec.aws, &context.default_region);
+    let cloud = match context.clouds.get(&location).await {
+        Ok(cloud) => cloud,
+        Err(error) => return context.unseen(stack, owner, stacks, &error).await,
+    };
+    if let Some(moved) = moved(stack, cloud.account()) {
+        return context.refuse(stack, owner, stacks, &moved).await;
+    }
+    stacks.write_status(stack, status::begun(stack, cloud.account())).await?;
+    stacks.add_finalizer(&stacks.read().await?.unwrap_or_else(|| stack.clone())).await?;
+    Ok(Action::requeue(Duration::ZERO))
 }
 
 /// Brings AWS to what the stack asks for, then says how far it got.
@@ -155,8 +171,11 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
     };
     let cloud = match context.clouds.get(&spec.location).await {
         Ok(cloud) => cloud,
-        Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
+        Err(error) => return context.unseen(stack, owner, stacks, &error).await,
     };
+    if let Some(moved) = moved(stack, cloud.account()) {
+        return context.refuse(stack, owner, stacks, &moved).await;
+    }
     let names = Names::of(owner, cloud.account().clone());
     let desired = match Desired::of(&spec, names, &context.provision) {
         Ok(desired) => desired,
@@ -167,8 +186,9 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
         if is_suspended { counted(look(&*cloud, &desired)).await } else { counted(converge(&*cloud, &desired)).await };
     let pass = match result {
         Ok(pass) => pass,
-        Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
+        Err(error) => return context.unseen(stack, owner, stacks, &error).await,
     };
+    context.memory.saw(&owner.uid, pass.plan.is_settled());
     let progress = if is_suspended { Progress::Suspended(&pass, &desired) } else { Progress::Passed(&pass, &desired) };
     let next = if is_suspended { context.resync } else { context.after(&pass, owner, attempt) };
     Context::report(stack, &pass, &calls, next);
@@ -185,18 +205,26 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
     let location = Location::of(&stack.spec.aws, &context.default_region);
     let cloud = match context.clouds.get(&location).await {
         Ok(cloud) => cloud,
-        Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
+        Err(error) => return context.unseen(stack, owner, stacks, &error).await,
     };
+    if let Some(moved) = moved(stack, cloud.account()) {
+        return context.refuse(stack, owner, stacks, &moved).await;
+    }
     let names = Names::of(owner, cloud.account().clone());
     let desired = Desired::nothing(owner.clone(), names, !stack.spec.connections.deletion_protection);
     let (result, calls) = counted(converge(&*cloud, &desired)).await;
     let pass = match result {
         Ok(pass) => pass,
-        Err(error) => return context.unseen(stack, owner, stacks, &error, attempt).await,
+        Err(error) => return context.unseen(stack, owner, stacks, &error).await,
     };
-    let next = context.after(&pass, owner, attempt);
+    let foreign = &pass.observed.foreign;
+    let still_unsure = context.memory.saw_deleting(&owner.uid, pass.observed.is_nothing(), foreign.is_empty());
+    let next = still_unsure.unwrap_or_else(|| context.after(&pass, owner, attempt));
     Context::report(stack, &pass, &calls, next);
-    if pass.observed.is_nothing() {
+    if still_unsure.is_some_and(|left| left.is_zero()) {
+        for resource in foreign {
+            warn!(stack = full_name(stack), %resource, "left alone: it has the stack's name but not its tag");
+        }
         return context.release(stack, owner, stacks).await;
     }
     context.finish(stack, owner, stacks, Progress::Deleting(&pass), &[], next).await
@@ -227,8 +255,8 @@ impl Context {
         owner: &Owner,
         stacks: &Stacks,
         error: &CloudError,
-        attempt: u32,
     ) -> Result<Action, Error> {
+        let attempt = self.memory.count_failed_look(&owner.uid);
         warn!(stack = full_name(stack), attempt, error = %error, kind = error.kind.as_str(), "AWS not seen");
         let next = backoff::after_look(error, attempt, rand::random(), self.resync);
         let progress = Progress::Unseen { error, is_persistent: is_persistent(error, attempt) };

@@ -9,9 +9,9 @@ use crate::converge::Pass;
 use crate::desired::{Desired, Endpoints};
 use crate::observed::Observed;
 use crate::stack::Invalid;
-use crate::stack::name::{Names, QueueId, TableId, TopicId};
+use crate::stack::name::{Account, Names, QueueId, TableId, TopicId};
 use crate::sumu_stack::{
-    Condition, FunctionStatus, FunctionsStatus, MessagingStatus, SumuStack, SumuStackStatus, TableStatus,
+    AwsStatus, Condition, FunctionStatus, FunctionsStatus, MessagingStatus, SumuStack, SumuStackStatus, TableStatus,
 };
 
 pub use conditions::{READY, SPEC_IN_EFFECT, SUSPENDED};
@@ -54,7 +54,7 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
     let mut news = match progress {
         Progress::Unseen { is_persistent: false, .. } if !previous.conditions.is_empty() => return previous,
         Progress::Refused(invalid) => conditions::refused(invalid),
-        Progress::Unseen { error, .. } => conditions::unseen(error),
+        Progress::Unseen { error, .. } => conditions::unseen(error, stack.metadata.deletion_timestamp.is_some()),
         Progress::Passed(pass, _) => conditions::passed(pass),
         Progress::Suspended(pass, _) => conditions::suspended(pass),
         Progress::Deleting(pass) => conditions::deleting(pass),
@@ -69,6 +69,7 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
             described(&pass.observed, &desired.names, stage, context.endpoints)
         }
         Progress::Deleting(pass) => SumuStackStatus {
+            aws: previous.aws.clone(),
             endpoint: pass.observed.api().and(previous.endpoint.clone()),
             api_id: pass.observed.api_id().map(ToOwned::to_owned),
             ..SumuStackStatus::default()
@@ -103,7 +104,9 @@ fn described(observed: &Observed, names: &Names, stage: Option<&str>, endpoints:
         pusher: function(Function::Pusher),
         watchdog: function(Function::Watchdog),
     };
+    let account = names.account();
     SumuStackStatus {
+        aws: Some(AwsStatus { account_id: account.id.clone(), region: account.region.clone() }),
         endpoint: fill(&endpoints.websocket),
         management_endpoint: fill(&endpoints.management),
         api_id: observed.api_id().map(ToOwned::to_owned),
@@ -139,6 +142,28 @@ fn messaging(
         dead_letter_queue_url: url(dead_letters),
     };
     (status != MessagingStatus::default()).then_some(status)
+}
+
+/// The status of a stack that nothing was made of yet: only where it will live.
+#[must_use]
+pub fn begun(stack: &SumuStack, account: &Account) -> SumuStackStatus {
+    let aws = Some(AwsStatus { account_id: account.id.clone(), region: account.region.clone() });
+    SumuStackStatus { aws, ..stack.status.clone().unwrap_or_default() }
+}
+
+/// Why an operator that works in another account or region than a stack must leave it alone: it would make a second
+/// stack there, or find nothing and let the first one go.
+#[must_use]
+pub fn moved(stack: &SumuStack, account: &Account) -> Option<Invalid> {
+    let home = stack.status.as_ref()?.aws.as_ref()?;
+    if home.account_id == account.id && home.region == account.region {
+        return None;
+    }
+    Some(Invalid(format!(
+        "the stack lives in account {} in {}, but the operator now works in account {} in {}: give the operator its old \
+         region and credentials back, or set spec.deletionPolicy to Retain and delete the object to leave the stack there",
+        home.account_id, home.region, account.id, account.region
+    )))
 }
 
 /// Whether a failure is news at once, or only when it goes on.

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use messages::{Consumer, Messages, Protocol, Subscription};
 pub use status::{
-    ApiServerTime, Condition, ConditionStatus, CustomDomainStatus, FunctionStatus, FunctionsStatus, MessagingStatus,
-    SumuStackStatus, TableStatus,
+    ApiServerTime, AwsStatus, Condition, ConditionStatus, CustomDomainStatus, FunctionStatus, FunctionsStatus,
+    MessagingStatus, SumuStackStatus, TableStatus,
 };
 
 /// Live WebSockets on AWS without servers: one API Gateway WebSocket API with everything behind it.
@@ -171,8 +171,8 @@ pub enum TokenSource {
 #[serde(rename_all = "camelCase", default)]
 pub struct Connections {
     /// How long a connection counts as open when its end was never seen. API Gateway closes every connection
-    /// after 2 hours.
-    #[schemars(range(min = 60, max = 86_400))]
+    /// after 2 hours, so less would lose connections that are open.
+    #[schemars(range(min = 7200, max = 86_400))]
     pub ttl_seconds: u32,
     /// Whether DynamoDB keeps point-in-time backups of the connections table.
     pub point_in_time_recovery: bool,
@@ -322,11 +322,11 @@ pub enum Architecture {
     Arm64,
 }
 
-/// Where the functions' code comes from: exactly one of the fields.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+/// Where the functions' code comes from. With none of the fields it is the code that came with the operator.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.embedded) != has(self.s3)")
-    .message("spec.functions.package takes exactly one of embedded and s3"))]
+#[x_kube(validation = Rule::new("!(has(self.embedded) && has(self.s3))")
+    .message("spec.functions.package takes at most one of embedded and s3"))]
 pub struct Package {
     /// The code that came with the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -404,12 +404,6 @@ impl Default for Functions {
             log_retention_days: 14,
             package: Package::default(),
         }
-    }
-}
-
-impl Default for Package {
-    fn default() -> Self {
-        Self { embedded: Some(Embedded {}), s3: None }
     }
 }
 

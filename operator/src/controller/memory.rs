@@ -23,7 +23,16 @@ struct Remembered {
     /// The steps of the last pass, as one number, and how often they came before.
     steps: u64,
     repeats: u32,
+    /// Looks in a row that failed.
+    failed_looks: u32,
+    /// Whether the last pass saw everything that it wanted, so that nothing can be on its way that was not seen.
+    was_whole: bool,
+    /// Since when nothing is seen of a stack that is being deleted.
+    empty_since: Option<Instant>,
 }
+
+/// How long something that was just made may be missing from a read. IAM is the slowest with about ten seconds.
+const LAG_MAX: Duration = Duration::from_secs(20);
 
 impl Memory {
     /// Counts a pass and returns how many came before it since the stack was settled or changed.
@@ -31,7 +40,9 @@ impl Memory {
         let mut all = self.lock();
         let remembered = all.entry(uid.to_owned()).or_default();
         if remembered.generation != generation {
-            *remembered = Remembered { generation, ..Remembered::default() };
+            remembered.generation = generation;
+            remembered.attempts = 0;
+            remembered.repeats = 0;
         }
         let before = remembered.attempts;
         remembered.attempts = before.saturating_add(1);
@@ -51,6 +62,39 @@ impl Memory {
         remembered.repeats = if is_same { remembered.repeats.saturating_add(1) } else { 0 };
         remembered.steps = hash;
         remembered.repeats
+    }
+
+    /// Counts a look that failed and returns how many failed in a row before it.
+    pub(super) fn count_failed_look(&self, uid: &str) -> u32 {
+        let mut all = self.lock();
+        let remembered = all.entry(uid.to_owned()).or_default();
+        let before = remembered.failed_looks;
+        remembered.failed_looks = before.saturating_add(1);
+        before
+    }
+
+    /// Notes a look at a stack that is kept, and whether it saw everything and nothing was left to do.
+    pub(super) fn saw(&self, uid: &str, was_whole: bool) {
+        let mut all = self.lock();
+        let remembered = all.entry(uid.to_owned()).or_default();
+        remembered.failed_looks = 0;
+        remembered.was_whole = was_whole;
+    }
+
+    /// Notes a look at a stack that is deleted. When nothing is seen, says how long it must stay so before it can be
+    /// believed: something that was made a moment ago may not be shown yet. `is_sure` is false when the look itself
+    /// leaves a doubt.
+    pub(super) fn saw_deleting(&self, uid: &str, is_empty: bool, is_sure: bool) -> Option<Duration> {
+        let mut all = self.lock();
+        let remembered = all.entry(uid.to_owned()).or_default();
+        remembered.failed_looks = 0;
+        if !is_empty {
+            remembered.empty_since = None;
+            return None;
+        }
+        let since = *remembered.empty_since.get_or_insert_with(Instant::now);
+        let needed = if remembered.was_whole && is_sure { Duration::ZERO } else { LAG_MAX };
+        Some(needed.saturating_sub(since.elapsed()))
     }
 
     /// Remembers the end of a pass.
@@ -106,6 +150,28 @@ mod tests {
         let repeats = |steps: &[Step]| memory.repeats("u", steps);
         assert_eq!([repeats(&[delete("a")]), repeats(&[delete("a")]), repeats(&[delete("b")])], [0, 1, 0]);
         assert_eq!([repeats(&[]), repeats(&[])], [0, 0]);
+    }
+
+    #[test]
+    fn nothing_is_believed_at_once_only_when_everything_was_seen_before() {
+        let memory = Memory::default();
+        memory.saw("whole", true);
+        memory.count("whole", Some(2));
+        assert_eq!(memory.saw_deleting("whole", false, true), None);
+        assert_eq!(memory.saw_deleting("whole", true, true), Some(Duration::ZERO));
+        memory.saw("partial", false);
+        assert!(memory.saw_deleting("partial", true, true).is_some_and(|left| !left.is_zero()));
+        assert!(memory.saw_deleting("unknown", true, true).is_some_and(|left| !left.is_zero()));
+        memory.saw("doubtful", true);
+        assert!(memory.saw_deleting("doubtful", true, false).is_some_and(|left| !left.is_zero()));
+    }
+
+    #[test]
+    fn failed_looks_count_in_a_row() {
+        let memory = Memory::default();
+        assert_eq!([memory.count_failed_look("u"), memory.count_failed_look("u")], [0, 1]);
+        memory.saw("u", false);
+        assert_eq!(memory.count_failed_look("u"), 0);
     }
 
     #[test]

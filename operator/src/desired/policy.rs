@@ -86,6 +86,20 @@ impl Document {
         .iter()
     }
 
+    /// This document with the statements of another put in, or nothing when it has them all. A statement of the same
+    /// id gives way; those of others stay.
+    #[must_use]
+    pub fn completed_by(&self, other: &Self) -> Option<Self> {
+        let has = |wanted: &Value| self.statements().any(|found| normal_statement(found) == normal_statement(wanted));
+        if other.statements().all(has) {
+            return None;
+        }
+        let is_replaced = |found: &Value| other.statements().any(|wanted| wanted["Sid"] == found["Sid"]);
+        let kept = self.statements().filter(|found| !is_replaced(found));
+        let statements: Vec<&Value> = kept.chain(other.statements()).collect();
+        Some(Self(json!({ "Version": "2012-10-17", "Statement": statements })))
+    }
+
     /// The document without differences that mean nothing: order, lists of one, case of actions and of condition
     /// keys, IAM's own `Id`. Public so that tests can show it.
     #[must_use]
@@ -179,6 +193,18 @@ mod tests {
         assert_ne!(ours, Document::of([Statement::allow("A", ["sqs:*"], ["*"]).when("Bool", "k", "true")]));
         assert_ne!(ours, Document::of([Statement::allow("A", ["sqs:*"], ["arn:q"])]));
         assert_ne!(ours, Document::parse("no JSON"));
+    }
+
+    #[test]
+    fn statements_of_others_stay_when_ours_are_put_in() {
+        let ours = Document::of([Statement::allow("Ours", ["sqs:SendMessage"], ["arn:q"])]);
+        let theirs = Document::of([Statement::allow("Theirs", ["sqs:ReceiveMessage"], ["arn:q"])]);
+        let both = theirs.completed_by(&ours).unwrap();
+        assert_eq!(both.statements().count(), 2);
+        assert!(both.completed_by(&ours).is_none() && both.completed_by(&theirs).is_none());
+        let wider = Document::of([Statement::allow("Ours", ["sqs:*"], ["arn:q"])]);
+        assert_eq!(wider.completed_by(&ours).unwrap(), ours, "a changed statement of ours is put right");
+        assert_eq!(Document::parse("").completed_by(&ours).unwrap(), ours);
     }
 
     #[test]

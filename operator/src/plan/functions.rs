@@ -152,7 +152,11 @@ fn permit(desired: &Desired, function: Function, found: &FunctionState, observed
 
 fn delete(desired: &Desired, function: Function, found: &FunctionState, observed: &Observed, plan: &mut Plan) {
     let what = ResourceId::Function(function);
-    if observed.sources.iter().any(|source| source.function == function) {
+    let mut sources = observed.sources.iter().filter(|source| source.function == function);
+    if let Some(foreign) = sources.clone().find(|source| !is_of_stack(desired, source)) {
+        return plan.wait(PART, WaitReason::Foreign(format!("event source {} of {what}", foreign.source_arn)));
+    }
+    if sources.next().is_some() {
         return plan.wait_gone(PART, what, "its event source");
     }
     if matches!(function, Function::Authorizer | Function::Routes) && !observed.apis.is_empty() {
@@ -183,6 +187,8 @@ pub(super) fn plan_sources(desired: &Desired, observed: &Observed, plan: &mut Pl
         });
         match id.filter(|id| desired.sources.contains_key(id) && !kept.contains_key(id)) {
             Some(id) => drop(kept.insert(id, found)),
+            // Somebody feeds our function with something of their own.
+            None if !is_of_stack(desired, found) => {}
             None if found.state == "Deleting" => plan.wait_ready(PART, source_name(found), "Deleting"),
             None => {
                 let (uuid, source_arn) = (found.uuid.clone(), found.source_arn.clone());
@@ -196,6 +202,14 @@ pub(super) fn plan_sources(desired: &Desired, observed: &Observed, plan: &mut Pl
             None => create_source(desired, *id, source, observed, plan),
         }
     }
+}
+
+/// Whether a source reads from something of this stack: only such sources are ours to delete. A stream that was
+/// switched off and on has another ARN, but belongs to the same table.
+fn is_of_stack(desired: &Desired, found: &SourceState) -> bool {
+    let names = &desired.names;
+    let is_stream = found.source_arn.starts_with(&format!("{}/stream/", names.table_arn(TableId::Connections)));
+    is_stream || QueueId::ALL.iter().any(|queue| names.queue_arn(*queue) == found.source_arn)
 }
 
 fn source_name(found: &SourceState) -> String {

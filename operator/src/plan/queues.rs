@@ -30,14 +30,17 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
         }
         let attributes = attributes(queue, &desired.names);
         let Some(found) = observed.queues.get(&id) else {
+            let policy = policy_to_set(queue, None).map(|policy| (POLICY.to_owned(), policy));
+            let attributes = attributes.into_iter().chain(policy).collect();
             plan.step(Step::Queue(id, QueueStep::Create { name, attributes, tags: desired.tags.clone() }));
             continue;
         };
         let url = found.url.clone();
-        let different: BTreeMap<String, String> = attributes
+        let mut different: BTreeMap<String, String> = attributes
             .into_iter()
             .filter(|(key, want)| !is_same(key, want, found.attributes.get(key).map(String::as_str)))
             .collect();
+        different.extend(policy_to_set(queue, found.attributes.get(POLICY)).map(|policy| (POLICY.to_owned(), policy)));
         if !different.is_empty() {
             plan.step(Step::Queue(id, QueueStep::Set { url: url.clone(), attributes: different }));
         }
@@ -57,7 +60,7 @@ fn part(id: QueueId) -> Part {
     }
 }
 
-/// All attributes that we care for, as SQS writes them. An empty text clears one.
+/// All attributes that we care for but the policy, as SQS writes them. An empty text clears one.
 fn attributes(queue: &Queue, names: &Names) -> BTreeMap<String, String> {
     let redrive = queue.redrive.as_ref().map(|redrive| {
         json!({ "deadLetterTargetArn": names.queue_arn(redrive.dead_letters), "maxReceiveCount": redrive.receives_max })
@@ -69,11 +72,18 @@ fn attributes(queue: &Queue, names: &Names) -> BTreeMap<String, String> {
         ("ReceiveMessageWaitTimeSeconds", RECEIVE_WAIT_SECONDS.to_string()),
         ("DelaySeconds", "0".into()),
         (REDRIVE, redrive.unwrap_or_default()),
-        (POLICY, queue.policy.as_ref().map(Document::text).unwrap_or_default()),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))
     .collect()
+}
+
+/// The policy to set, if ours is not in the one that is there. Users let their own topics send to a queue and their
+/// own accounts receive from it: their statements stay.
+fn policy_to_set(queue: &Queue, have: Option<&String>) -> Option<String> {
+    let ours = queue.policy.as_ref()?;
+    let have = Document::parse(have.map_or("", String::as_str));
+    have.completed_by(ours).map(|policy| policy.text())
 }
 
 /// SQS writes documents in its own way and numbers in them as numbers or as texts.
@@ -84,7 +94,6 @@ fn is_same(key: &str, want: &str, have: Option<&str>) -> bool {
     }
     match key {
         REDRIVE => redrive_of(want) == redrive_of(have),
-        POLICY => Document::parse(want) == Document::parse(have),
         _ => want == have,
     }
 }

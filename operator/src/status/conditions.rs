@@ -18,6 +18,8 @@ pub const SPEC_IN_EFFECT: &str = "SpecInEffect";
 /// Type of the condition of a suspended stack.
 pub const SUSPENDED: &str = "Suspended";
 
+const PROGRESSING: &str = "Progressing";
+
 /// How many steps or waits a message names before it only counts the rest.
 const NAMED_MAX: usize = 3;
 
@@ -42,8 +44,11 @@ pub(super) fn refused(invalid: &Invalid) -> Vec<News> {
 }
 
 /// AWS could not be looked at.
-pub(super) fn unseen(error: &CloudError) -> Vec<News> {
-    let message = format!("AWS cannot be looked at: {error}");
+pub(super) fn unseen(error: &CloudError, is_deleting: bool) -> Vec<News> {
+    let mut message = format!("AWS cannot be looked at: {error}");
+    if is_deleting {
+        message.push_str("; to let the object go without touching AWS, set spec.deletionPolicy to Retain");
+    }
     vec![News::new(READY, ConditionStatus::Unknown, error.kind.as_str(), message)]
 }
 
@@ -66,6 +71,10 @@ pub(super) fn suspended(pass: &Pass) -> Vec<News> {
     if let Some(ready) = news.first_mut().filter(|ready| ready.status == ConditionStatus::False) {
         *ready = News::new(READY, ConditionStatus::False, SUSPENDED, message.clone());
     }
+    for part in news.iter_mut().filter(|news| news.reason == PROGRESSING) {
+        part.message = format!("held back: {}", part.message);
+        SUSPENDED.clone_into(&mut part.reason);
+    }
     news.push(News::new(SUSPENDED, ConditionStatus::True, "SuspendedByUser", message));
     news
 }
@@ -76,7 +85,7 @@ pub(super) fn deleting(pass: &Pass) -> Vec<News> {
     let (reason, message) = match worst(&parts) {
         None => ("Deleting", "Deleting: nothing is left in AWS".to_owned()),
         Some(part) => {
-            let is_expected = matches!(part.reason.as_str(), "Progressing" | "Waiting");
+            let is_expected = matches!(part.reason.as_str(), PROGRESSING | "Waiting");
             (if is_expected { "Deleting" } else { &part.reason }, format!("Deleting: {}", part.message))
         }
     };
@@ -106,7 +115,7 @@ fn worst(parts: &[News]) -> Option<&News> {
     // A failure says more than a wait, and a wait that needs a person more than one that ends by itself.
     let severity = |news: &&News| match news.reason.as_str() {
         "Waiting" => 1,
-        "Progressing" => 2,
+        PROGRESSING => 2,
         _ => 3,
     };
     parts.iter().filter(|news| news.status != ConditionStatus::True).max_by_key(severity)
@@ -128,7 +137,7 @@ fn of_part(part: Part, pass: &Pass) -> News {
     let steps: Vec<String> = pass.plan.steps.iter().filter(|step| step.part() == part).map(in_words).collect();
     if !steps.is_empty() {
         let count = steps.len();
-        return News::new(type_, ConditionStatus::False, "Progressing", list(steps.into_iter(), count));
+        return News::new(type_, ConditionStatus::False, PROGRESSING, list(steps.into_iter(), count));
     }
     if !waits.is_empty() {
         let message = list(waits.iter().map(ToString::to_string), waits.len());

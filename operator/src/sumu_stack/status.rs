@@ -14,6 +14,9 @@ pub struct SumuStackStatus {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// The AWS account and region that the stack lives in. Written before anything is made there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsStatus>,
     /// Where clients connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
@@ -44,6 +47,16 @@ pub struct SumuStackStatus {
     /// The four functions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub functions: Option<FunctionsStatus>,
+}
+
+/// An AWS account and region.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsStatus {
+    /// Twelve digits.
+    pub account_id: String,
+    /// For example `us-east-1`.
+    pub region: String,
 }
 
 /// A time as the API server writes it: RFC 3339 in UTC with whole seconds.

@@ -108,7 +108,7 @@ fn refused() -> Vec<(Value, &'static str)> {
         (json!({"stageName": "a/b"}), "spec.stageName"),
         (json!({"tags": {"aws:team": "chat"}}), "must not start with 'aws:'"),
         (json!({"tags": {"sumu.live/owner": "me"}}), "must not start with 'aws:'"),
-        (json!({"connections": {"ttlSeconds": 59}}), "should be greater than or equal to 60"),
+        (json!({"connections": {"ttlSeconds": 7199}}), "should be greater than or equal to 7200"),
         (json!({"gateway": {"throttling": {"rateLimit": 0}}}), "should be greater than or equal to 1"),
         (json!({"gateway": {"accessLogs": {"retentionDays": 2}}}), "spec.gateway.accessLogs.retentionDays"),
         (json!({"gateway": {"customDomain": {}}}), "spec.gateway.customDomain.domainName: Required value"),
@@ -122,10 +122,9 @@ fn refused() -> Vec<(Value, &'static str)> {
         (json!({"pusher": {"emptyUsers": "Ignore"}}), "Unsupported value: \"Ignore\""),
         (json!({"functions": {"memoryMiB": 64}}), "should be greater than or equal to 128"),
         (json!({"functions": {"architecture": "riscv"}}), "Unsupported value: \"riscv\""),
-        (json!({"functions": {"package": {}}}), "takes exactly one of embedded and s3"),
         (
             json!({"functions": {"package": {"embedded": {}, "s3": {"bucket": "code"}}}}),
-            "takes exactly one of embedded and s3",
+            "takes at most one of embedded and s3",
         ),
         (json!({"export": {"configMapName": "Live"}}), "spec.export.configMapName"),
         (json!({"deletionPolicy": "Orphan"}), "Unsupported value: \"Orphan\""),
@@ -192,7 +191,7 @@ fn the_api_server_admits_the_smallest_stack_and_fills_in_the_defaults() -> Resul
         ensure_eq!(spec["connections"]["ttlSeconds"], json!(7200), "the TTL");
         ensure_eq!(spec["gateway"]["throttling"], json!({"rateLimit": 10000, "burstLimit": 5000}), "the limits");
         ensure_eq!(spec["presence"], json!({"source": "Queue", "gracePeriodSeconds": 0}), "presence");
-        ensure_eq!(spec["functions"]["package"], json!({"embedded": {}}), "the package");
+        ensure_eq!(spec["functions"]["package"], json!({}), "the package");
         ensure_eq!(spec["deletionPolicy"], json!("Delete"), "the deletion policy");
         Ok(())
     })

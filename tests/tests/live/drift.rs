@@ -238,7 +238,7 @@ fn an_edit_of_the_spec_reaches_aws_and_the_socket_and_keeps_who_is_connected() -
         scene
             .edit(json!({
                 "authorizer": authorizer,
-                "connections": {"ttlSeconds": 600},
+                "connections": {"ttlSeconds": 9000},
                 "gateway": {"throttling": {"rateLimit": 50, "burstLimit": 20}},
                 "functions": {"memoryMiB": 192, "logRetentionDays": 7},
                 "pusher": {"maxConcurrency": 3},
@@ -259,7 +259,7 @@ fn an_edit_of_the_spec_reaches_aws_and_the_socket_and_keeps_who_is_connected() -
         ensure_eq!(Client::refused(endpoint, Credentials::Header(&new)).await?, 401, "the header");
         let mut late = Client::connect(endpoint, Credentials::Query(&new)).await?;
         let connection = late.ping().await?;
-        row_is_of(scene, text(&connection, "/connectionId")?, "u-1", 600).await?;
+        row_is_of(scene, text(&connection, "/connectionId")?, "u-1", 9000).await?;
         early.ping().await.context("whoever was connected before stays so")?;
         Ok(())
     })
@@ -278,7 +278,7 @@ fn reaches_aws(before: &Snapshot, after: &Snapshot) -> Result<()> {
     }
     for (setting, part) in [
         ("function authorizer: environment", r#""SUMU_PRINCIPAL_CLAIM": "uid""#),
-        ("function routes: environment", r#""SUMU_CONNECTION_TTL_SECONDS": "600""#),
+        ("function routes: environment", r#""SUMU_CONNECTION_TTL_SECONDS": "9000""#),
         ("function pusher: event sources", "Some(3)"),
     ] {
         let value = after.get(setting).cloned().unwrap_or_default();
