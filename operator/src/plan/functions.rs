@@ -152,11 +152,7 @@ fn permit(desired: &Desired, function: Function, found: &FunctionState, observed
 
 fn delete(desired: &Desired, function: Function, found: &FunctionState, observed: &Observed, plan: &mut Plan) {
     let what = ResourceId::Function(function);
-    let mut sources = observed.sources.iter().filter(|source| source.function == function);
-    if let Some(foreign) = sources.clone().find(|source| !is_of_stack(desired, source)) {
-        return plan.wait(PART, WaitReason::Foreign(format!("event source {} of {what}", foreign.source_arn)));
-    }
-    if sources.next().is_some() {
+    if observed.sources.iter().any(|source| source.function == function) {
         return plan.wait_gone(PART, what, "its event source");
     }
     if matches!(function, Function::Authorizer | Function::Routes) && !observed.apis.is_empty() {
@@ -187,8 +183,14 @@ pub(super) fn plan_sources(desired: &Desired, observed: &Observed, plan: &mut Pl
         });
         match id.filter(|id| desired.sources.contains_key(id) && !kept.contains_key(id)) {
             Some(id) => drop(kept.insert(id, found)),
-            // Somebody feeds our function with something of their own.
-            None if !is_of_stack(desired, found) => {}
+            // Somebody feeds our function with something of their own. It stands in the way only of a deletion, also
+            // when the function is gone already.
+            None if !is_of_stack(desired, found) => {
+                if !desired.functions.contains_key(&found.function) {
+                    let (source, function) = (&found.source_arn, ResourceId::Function(found.function));
+                    plan.wait(PART, WaitReason::Foreign(format!("event source {source} of {function}")));
+                }
+            }
             None if found.state == "Deleting" => plan.wait_ready(PART, source_name(found), "Deleting"),
             None => {
                 let (uuid, source_arn) = (found.uuid.clone(), found.source_arn.clone());
