@@ -2,6 +2,7 @@
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
+use sumu_tests::aws::REGION;
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::stack::condition;
 use sumu_tests::{Context, Result, ensure, ensure_eq, poll, workspace};
@@ -18,6 +19,9 @@ fn an_applied_stack_becomes_ready_and_its_status_names_what_exists() -> Result<(
         ensure_complete(&scene.inventory().await?)?;
         conditions_are_true(&scene.stack.object().await?)?;
         ensure_eq!(scene.text("/stageName")?, "live", "the stage");
+        ensure_eq!(scene.text("/aws/region")?, REGION, "the region");
+        let account = scene.text("/aws/accountId")?;
+        ensure!(scene.text("/messages/queueArn")?.contains(&format!(":{account}:")), "it is not in account {account}");
         tables_exist(scene).await?;
         queues_and_topics_exist(scene).await?;
         functions_exist(scene).await?;
