@@ -21,7 +21,8 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Watch `SumuStack` objects and keep their AWS resources.
+    /// Watch `SumuStack` objects and keep their AWS resources. Of a flag that is given twice the last one counts.
+    #[command(args_override_self = true)]
     Run(RunArguments),
     /// Print the custom resource definition.
     Crd,

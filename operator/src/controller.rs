@@ -23,9 +23,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::watcher;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, Resource as _, ResourceExt};
 use tracing::{debug, error, info, warn};
 
 use crate::arguments::RunArguments;
@@ -40,7 +41,7 @@ use crate::stack::{Invalid, Location, StackSpec};
 use crate::status::{self, Progress, is_persistent, moved, status};
 use crate::sumu_stack::SumuStack;
 use clouds::Clouds;
-use kubernetes::Stacks;
+use kubernetes::{Guarded, Stacks};
 use memory::Memory;
 
 /// Why the operator cannot work, or a pass could not end.
@@ -92,7 +93,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     let packages = Packages::load(&arguments.functions_dir)
         .map_err(|source| Error::Packages { folder: arguments.functions_dir.display().to_string(), source })?;
     let client = Client::try_default().await.map_err(Error::Connect)?;
-    let stacks: Api<SumuStack> = match &arguments.namespace {
+    let stacks: Api<Guarded> = match &arguments.namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
@@ -121,15 +122,19 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
-fn on_error(stack: Arc<SumuStack>, error: &Error, context: Arc<Context>) -> Action {
-    error!(stack = full_name(&stack), error = error as &dyn std::error::Error, "pass not finished");
-    let attempt = stack.uid().map_or(0, |uid| context.memory.count(&uid, stack.metadata.generation));
+fn on_error(stack: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    error!(stack = full_name(&*stack), error = error as &dyn std::error::Error, "pass not finished");
+    let attempt = stack.uid().map_or(0, |uid| context.memory.count(&uid, stack.meta().generation));
     Action::requeue(Duration::from_secs(1 << attempt.min(6)))
 }
 
-async fn reconcile(stack: Arc<SumuStack>, context: Arc<Context>) -> Result<Action, Error> {
+async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let stacks = Stacks::of(&context.client, &stack);
-    let Some(stack) = stacks.read().await? else { return Ok(Action::await_change()) };
+    let stack = match stacks.read().await? {
+        None => return Ok(Action::await_change()),
+        Some(Err(invalid)) => return context.unreadable(&invalid, &stacks).await,
+        Some(Ok(stack)) => stack,
+    };
     let owner = Owner::of(&stack)?;
     if let Some(due) = context.memory.not_before(&owner.uid, stack.resource_version().as_deref()) {
         return Ok(Action::requeue(due));
@@ -158,7 +163,10 @@ async fn begin(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Cont
         return context.refuse(stack, owner, stacks, &moved).await;
     }
     stacks.write_status(stack, status::begun(stack, cloud.account())).await?;
-    stacks.add_finalizer(&stacks.read().await?.unwrap_or_else(|| stack.clone())).await?;
+    // The write has given the object another version.
+    if let Some(Ok(stack)) = stacks.read().await? {
+        stacks.add_finalizer(&stack).await?;
+    }
     Ok(Action::requeue(Duration::ZERO))
 }
 
@@ -248,6 +256,19 @@ impl Context {
         self.finish(stack, owner, stacks, Progress::Refused(invalid), &[], self.resync).await
     }
 
+    /// The object is of a newer version than this operator.
+    async fn unreadable(&self, invalid: &InvalidObject, stacks: &Stacks) -> Result<Action, Error> {
+        let InvalidObject { error, metadata } = invalid;
+        let uid = metadata.uid.clone().unwrap_or_default();
+        if let Some(due) = self.memory.not_before(&uid, metadata.resource_version.as_deref()) {
+            return Ok(Action::requeue(due));
+        }
+        warn!(stack = metadata.name, %error, "object not understood");
+        let version = stacks.write_conditions(&status::unreadable(invalid, &now())).await?;
+        self.memory.remember(&uid, version, Instant::now() + self.resync, false);
+        Ok(Action::requeue(self.resync))
+    }
+
     /// AWS could not be looked at.
     async fn unseen(
         &self,
@@ -273,7 +294,7 @@ impl Context {
         not_in_effect: &[&'static str],
         next: Duration,
     ) -> Result<Action, Error> {
-        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let now = now();
         let words = status::Context { endpoints: &self.provision.endpoints, not_in_effect, now: &now };
         let version = stacks.write_status(stack, status(stack, progress, &words)).await?;
         let is_settled = matches!(progress, Progress::Passed(pass, _) if pass.plan.is_settled());
@@ -311,6 +332,11 @@ impl Context {
     }
 }
 
-fn full_name(stack: &SumuStack) -> String {
+/// The time as the API server writes it.
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn full_name(stack: &impl ResourceExt) -> String {
     format!("{}/{}", stack.namespace().unwrap_or_default(), stack.name_any())
 }

@@ -2,6 +2,7 @@
 
 mod conditions;
 
+use kube::core::error_boundary::InvalidObject;
 use sumu_contract::Function;
 
 use crate::cloud::{CloudError, Kind};
@@ -142,6 +143,22 @@ fn messaging(
         dead_letter_queue_url: url(dead_letters),
     };
     (status != MessagingStatus::default()).then_some(status)
+}
+
+/// The status of an object that this operator cannot read, because a newer CRD has admitted it.
+#[must_use]
+pub fn unreadable(invalid: &InvalidObject, now: &str) -> SumuStackStatus {
+    let generation = invalid.metadata.generation;
+    let message = format!(
+        "this operator does not understand the object; it needs the operator of the installed CRD: {}",
+        invalid.error
+    );
+    let news = conditions::refused(&Invalid(message));
+    SumuStackStatus {
+        observed_generation: generation,
+        conditions: conditions::dated(news, &[], generation, now),
+        ..SumuStackStatus::default()
+    }
 }
 
 /// The status of a stack that nothing was made of yet: only where it will live.

@@ -8,6 +8,8 @@ mod crash;
 mod crd;
 #[path = "live/drift.rs"]
 mod drift;
+#[path = "live/elsewhere.rs"]
+mod elsewhere;
 #[path = "live/lifecycle.rs"]
 mod lifecycle;
 #[path = "live/messages.rs"]

@@ -1,7 +1,11 @@
 //! The calls to the API server about one object.
 
+use std::fmt::Debug;
+
 use kube::api::{Patch, PatchParams};
+use kube::core::error_boundary::{DeserializeGuard, InvalidObject};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
+use serde::Serialize;
 use serde_json::json;
 
 use super::Error;
@@ -12,20 +16,26 @@ const FINALIZER: &str = "sumu.live/aws-resources";
 /// Our name as the owner of fields.
 const FIELD_MANAGER: &str = "sumu-operator";
 
+/// An object as it is on the wire: one that a newer CRD has admitted may be unreadable for us, and must not keep us from
+/// the others.
+pub(super) type Guarded = DeserializeGuard<SumuStack>;
+
 /// One object of the API server.
 pub(super) struct Stacks {
-    api: Api<SumuStack>,
+    api: Api<Guarded>,
     name: String,
 }
 
 impl Stacks {
-    pub(super) fn of(client: &Client, stack: &SumuStack) -> Self {
+    pub(super) fn of(client: &Client, stack: &Guarded) -> Self {
         let namespace = stack.namespace().unwrap_or_default();
         Self { api: Api::namespaced(client.clone(), &namespace), name: stack.name_any() }
     }
 
-    pub(super) async fn read(&self) -> Result<Option<SumuStack>, Error> {
-        self.api.get_opt(&self.name).await.map_err(|source| Error::Kubernetes { action: "reading the object", source })
+    pub(super) async fn read(&self) -> Result<Option<Result<SumuStack, InvalidObject>>, Error> {
+        let found = self.api.get_opt(&self.name).await;
+        let found = found.map_err(|source| Error::Kubernetes { action: "reading the object", source })?;
+        Ok(found.map(|DeserializeGuard(stack)| stack))
     }
 
     #[expect(clippy::unused_self, reason = "reads beside add_finalizer and remove_finalizer")]
@@ -78,7 +88,23 @@ impl Stacks {
             "status": status,
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        match self.api.patch_status(&self.name, &parameters, &Patch::Apply(&patch)).await {
+        self.patch_status(&parameters, &Patch::Apply(&patch)).await
+    }
+
+    /// Writes conditions alone, for an object whose other status cannot be read and must stay.
+    pub(super) async fn write_conditions(&self, status: &SumuStackStatus) -> Result<Option<String>, Error> {
+        let SumuStackStatus { conditions, observed_generation, .. } = status;
+        let patch = json!({ "status": { "conditions": conditions, "observedGeneration": observed_generation } });
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        self.patch_status(&parameters, &Patch::Merge(&patch)).await
+    }
+
+    async fn patch_status<P: Serialize + Debug>(
+        &self,
+        parameters: &PatchParams,
+        patch: &Patch<P>,
+    ) -> Result<Option<String>, Error> {
+        match self.api.patch_status(&self.name, parameters, patch).await {
             Ok(written) => Ok(written.resource_version()),
             Err(kube::Error::Api(error)) if error.code == 404 => Ok(None),
             Err(source) => Err(Error::Kubernetes { action: "writing the status", source }),

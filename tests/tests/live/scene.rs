@@ -179,6 +179,14 @@ impl Scene {
         Ok(())
     }
 
+    /// Starts another operator with more arguments, which win over the usual ones.
+    pub fn start_operator_with(&mut self, arguments: &[&str]) -> Result<()> {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        self.operator = Operator::start(self.testbed, &Settings { arguments, ..self.settings.clone() })?;
+        self.is_operated = true;
+        Ok(())
+    }
+
     /// All that the operators of this namespace have written, not only what is JSON.
     pub fn operator_log(&self) -> Result<String> {
         let path = self.testbed.folder().logs().join(format!("operator-{}.log", self.namespace));
