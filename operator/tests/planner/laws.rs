@@ -1,0 +1,61 @@
+//! What must hold for every stack, whatever has happened to it.
+
+mod deletion;
+mod drift;
+mod drifts;
+mod edits;
+mod failures;
+mod foreign;
+mod gateway;
+mod partial;
+mod settled;
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use sumu_contract::Function;
+use sumu_contract::message::ROUTE_KEYS;
+use sumu_operator::stack::name::{QueueId, TableId, TopicId};
+
+use crate::cloud::{MemoryCloud, Pace};
+use crate::fixtures::{Fixture, stack};
+use crate::passes::{look_at, settle};
+
+/// A cloud in which the stack is settled.
+fn settled(fixture: &Fixture, pace: Pace) -> MemoryCloud {
+    let cloud = MemoryCloud::new(fixture, pace);
+    settle(&cloud, &fixture.desired);
+    cloud
+}
+
+/// The smallest stack, settled in a slow cloud: made once for all the cases of a property.
+fn slow() -> &'static (Fixture, MemoryCloud) {
+    static SLOW: LazyLock<(Fixture, MemoryCloud)> = LazyLock::new(|| {
+        let fixture = stack("");
+        let cloud = settled(&fixture, Pace::SLOW);
+        (fixture, cloud)
+    });
+    &SLOW
+}
+
+/// Asserts that there is exactly one of everything, that clients get what is there, and that nothing is left to do.
+fn assert_whole(cloud: &MemoryCloud, fixture: &Fixture) {
+    let held = cloud.held();
+    assert!(held.tables.keys().eq(TableId::ALL), "tables: {:?}", held.tables.keys());
+    assert!(held.queues.keys().eq(QueueId::ALL), "queues: {:?}", held.queues.keys());
+    assert!(held.topics.keys().eq(TopicId::ALL), "topics: {:?}", held.topics.keys());
+    assert!(held.log_groups.keys().eq(&Function::ALL), "log groups: {:?}", held.log_groups.keys());
+    assert!(held.roles.keys().eq(&Function::ALL), "roles: {:?}", held.roles.keys());
+    assert!(held.functions.keys().eq(&Function::ALL), "functions: {:?}", held.functions.keys());
+    assert_eq!(held.topics[&TopicId::Notifications].subscriptions.len(), 1);
+    let sources: Vec<Function> = held.sources.iter().map(|source| source.function).collect();
+    assert_eq!(sources.iter().collect::<BTreeSet<_>>(), BTreeSet::from([&Function::Pusher, &Function::Watchdog]));
+    assert_eq!(sources.len(), 2, "an event source is there twice");
+    let [api] = &held.apis[..] else { panic!("there is not exactly one api but {}", held.apis.len()) };
+    assert_eq!([api.authorizers.len(), api.integrations.len(), api.stages.len()], [1, 1, 1]);
+    let routes: BTreeSet<&str> = api.routes.iter().map(|route| route.key.as_str()).collect();
+    assert_eq!(routes, BTreeSet::from(ROUTE_KEYS));
+    assert_eq!(api.routes.len(), ROUTE_KEYS.len(), "a route is there twice");
+    cloud.change(|world| world.assert_served());
+    assert_eq!(look_at(cloud, &fixture.desired).plan.to_string(), "nothing to do\n");
+}

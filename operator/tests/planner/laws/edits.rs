@@ -1,0 +1,162 @@
+//! Every field of the spec leads to the calls that it takes, and to a settled stack.
+
+use sumu_operator::stack::name::{OWNER_TAG, STACK_TAG, Tags};
+
+use crate::cloud::{MemoryCloud, Pace};
+use crate::fixtures::{stack, with_new_code};
+use crate::laws::{assert_whole, settled};
+use crate::passes::settle;
+
+/// Edits of the spec, each with its calls.
+const EDITS: &[(&str, &[&str])] = &[
+    (
+        "authorizer: {issuers: [{jwksUri: 'https://other.example/keys', issuer: them, audiences: [us]}]}",
+        &["~ function authorizer configuration"],
+    ),
+    ("authorizer: {verifyExpiration: false}", &["~ function authorizer configuration"]),
+    ("authorizer: {leewaySeconds: 0}", &["~ function authorizer configuration"]),
+    ("authorizer: {principalClaim: email}", &["~ function authorizer configuration"]),
+    (
+        "authorizer: {tokenSources: [Header]}",
+        &["~ function authorizer configuration", "~ authorizer", "+ deployment", "~ stage prod"],
+    ),
+    ("connections: {ttlSeconds: 9000}", &["~ function routes configuration"]),
+    ("connections: {deletionProtection: true}", &["~ table connections deletion protection on"]),
+    ("gateway: {throttling: {rateLimit: 11}}", &["~ stage prod"]),
+    ("gateway: {throttling: {burstLimit: 12}}", &["~ stage prod"]),
+    ("presence: {source: Both}", &["~ function watchdog configuration"]),
+    ("pusher: {emptyUsers: Reject}", &["~ function pusher configuration"]),
+    ("pusher: {maxConcurrency: 99}", &["~ event source notifications queue to pusher"]),
+    ("pusher: {maxAttempts: 9}", &["~ function pusher configuration"]),
+    (
+        "functions: {architecture: arm64}",
+        &["~ function authorizer code", "~ function routes code", "~ function pusher code", "~ function watchdog code"],
+    ),
+    (
+        "functions: {memoryMiB: 512}",
+        &[
+            "~ function authorizer configuration",
+            "~ function routes configuration",
+            "~ function pusher configuration",
+            "~ function watchdog configuration",
+        ],
+    ),
+    (
+        "functions: {logRetentionDays: 30}",
+        &[
+            "~ log group authorizer retention 30 days",
+            "~ log group routes retention 30 days",
+            "~ log group pusher retention 30 days",
+            "~ log group watchdog retention 30 days",
+        ],
+    ),
+    // Accepted but without effect in this version.
+    ("connections: {pointInTimeRecovery: true}", &[]),
+    ("presence: {gracePeriodSeconds: 10}", &[]),
+    ("pusher: {maxRate: 10}", &[]),
+    ("export: {configMapName: addresses}", &[]),
+    ("suspend: true", &[]),
+    ("deletionPolicy: Retain", &[]),
+];
+
+#[test]
+fn an_edit_makes_exactly_its_calls_and_so_does_taking_it_back() {
+    let before = stack("");
+    let whole = settled(&before, Pace::INSTANT);
+    for (edit, expected) in EDITS {
+        let after = stack(edit);
+        let cloud = whole.copy();
+        let calls = cloud.calls();
+        settle(&cloud, &after.desired);
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(cloud.lines_since(calls), expected, "{edit}");
+        assert_whole(&cloud, &after);
+
+        let calls = cloud.calls();
+        settle(&cloud, &before.desired);
+        // A deployment of the old content is still there, and protection is named by where it goes.
+        let there: Vec<String> =
+            expected.iter().filter(|line| **line != "+ deployment").map(|line| back(line)).collect();
+        assert_eq!(cloud.lines_since(calls), there, "taking back {edit}");
+        assert_whole(&cloud, &before);
+    }
+}
+
+/// The call that takes a call back.
+fn back(line: &str) -> String {
+    line.replace("protection on", "protection off").replace("30 days", "14 days")
+}
+
+#[test]
+fn an_edit_in_the_middle_of_the_creation_settles_too() {
+    let before = stack("");
+    for (edit, _) in EDITS {
+        for passes in [1, 4, 8] {
+            let cloud = MemoryCloud::new(&before, Pace::SLOW);
+            for _ in 0..passes {
+                crate::passes::pass(&cloud, &before.desired);
+            }
+            let after = stack(edit);
+            settle(&cloud, &after.desired);
+            assert_whole(&cloud, &after);
+        }
+    }
+}
+
+#[test]
+fn new_code_of_the_operator_reaches_every_function_and_nothing_else() {
+    let fixture = stack("");
+    let cloud = settled(&fixture, Pace::SLOW);
+    let calls = cloud.calls();
+    settle(&cloud, &with_new_code(&fixture.stack));
+    assert_eq!(
+        cloud.lines_since(calls),
+        ["~ function authorizer code", "~ function pusher code", "~ function routes code", "~ function watchdog code"]
+    );
+}
+
+/// The tags of everything that shows its tags.
+fn tags(cloud: &MemoryCloud) -> Vec<(&'static str, Tags)> {
+    let held = cloud.held();
+    let tables = held.tables.into_values().map(|found| ("table", found.tags));
+    let queues = held.queues.into_values().map(|found| ("queue", found.tags));
+    let topics = held.topics.into_values().map(|found| ("topic", found.tags));
+    let groups = held.log_groups.into_values().map(|found| ("log group", found.tags));
+    let roles = held.roles.into_values().map(|found| ("role", found.tags));
+    let functions = held.functions.into_values().map(|found| ("function", found.tags));
+    let apis = held.apis.into_iter().map(|found| ("api", found.tags));
+    tables.chain(queues).chain(topics).chain(groups).chain(roles).chain(functions).chain(apis).collect()
+}
+
+#[test]
+fn tags_reach_everything_and_others_tags_are_left_alone() {
+    let before = stack("");
+    let cloud = settled(&before, Pace::SLOW);
+    cloud.change(|world| {
+        let theirs = |tags: &mut Tags| drop(tags.insert("theirs".into(), "1".into()));
+        world.held.tables.values_mut().for_each(|found| theirs(&mut found.tags));
+        world.held.queues.values_mut().for_each(|found| theirs(&mut found.tags));
+        world.held.topics.values_mut().for_each(|found| theirs(&mut found.tags));
+        world.held.log_groups.values_mut().for_each(|found| theirs(&mut found.tags));
+        world.held.roles.values_mut().for_each(|found| theirs(&mut found.tags));
+        world.held.functions.values_mut().for_each(|found| theirs(&mut found.tags));
+        world.held.apis.iter_mut().for_each(|found| theirs(&mut found.tags));
+    });
+    assert_whole(&cloud, &before);
+
+    let after = stack("tags: {cost: c-43, owner: chat}");
+    settle(&cloud, &after.desired);
+    assert_whole(&cloud, &after);
+    let expected = [
+        ("cost", "c-43"),
+        ("owner", "chat"),
+        ("theirs", "1"),
+        (OWNER_TAG, after.owner.uid.as_str()),
+        (STACK_TAG, "team-blue/chat"),
+    ];
+    let expected: Tags = expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    for (what, tags) in tags(&cloud) {
+        assert_eq!(tags, expected, "{what}");
+    }
+}

@@ -1,0 +1,133 @@
+//! Whatever part of a stack is there, the rest is made.
+
+use proptest::prelude::*;
+use sumu_contract::Function;
+use sumu_operator::observed::{Observed, Readiness};
+use sumu_operator::stack::name::{QueueId, TableId, TopicId};
+
+use crate::cloud::{Fault, Pace, World};
+use crate::fixtures::stack;
+use crate::laws::drifts::DRIFTS;
+use crate::laws::{assert_whole, settled, slow};
+use crate::passes::settle;
+
+/// Takes away, from a settled stack, each of the `2^n` subsets of what `n` changes take away, and lets it settle.
+fn settles_without_each_subset(changes: &[&dyn Fn(&mut Observed)]) {
+    let fixture = stack("");
+    let whole = settled(&fixture, Pace::INSTANT);
+    for mask in 0..1_u32 << changes.len() {
+        let cloud = whole.copy();
+        cloud.change(|world| {
+            for (_, change) in changes.iter().enumerate().filter(|(at, _)| mask >> at & 1 == 1) {
+                change(&mut world.held);
+            }
+        });
+        settle(&cloud, &fixture.desired);
+        assert_whole(&cloud, &fixture);
+    }
+}
+
+#[test]
+fn every_subset_of_the_tables_is_completed() {
+    settles_without_each_subset(&[
+        &|held| drop(held.tables.remove(&TableId::Connections)),
+        &|held| drop(held.tables.remove(&TableId::Presence)),
+        &|held| held.tables.values_mut().for_each(|table| table.ttl_attribute = None),
+        &|held| held.tables.values_mut().for_each(|table| table.stream_arn = None),
+        &|held| held.sources.retain(|source| source.function != Function::Watchdog),
+    ]);
+}
+
+#[test]
+fn every_subset_of_queues_and_topics_is_completed() {
+    settles_without_each_subset(&[
+        &|held| drop(held.queues.remove(&QueueId::Notifications)),
+        &|held| drop(held.queues.remove(&QueueId::NotificationsDeadLetters)),
+        &|held| drop(held.queues.remove(&QueueId::Messages)),
+        &|held| drop(held.queues.remove(&QueueId::MessagesDeadLetters)),
+        &|held| drop(held.topics.remove(&TopicId::Notifications)),
+        &|held| drop(held.topics.remove(&TopicId::Messages)),
+        &|held| held.topics.values_mut().for_each(|topic| topic.subscriptions.clear()),
+    ]);
+}
+
+#[test]
+fn every_subset_of_each_function_is_completed() {
+    for function in Function::ALL {
+        settles_without_each_subset(&[
+            &|held| drop(held.log_groups.remove(&function)),
+            &|held| held.roles.get_mut(&function).into_iter().for_each(|role| role.policy = None),
+            &|held| drop(held.roles.remove(&function)),
+            &|held| held.functions.get_mut(&function).into_iter().for_each(|found| found.permissions.clear()),
+            &|held| drop(held.functions.remove(&function)),
+            &|held| held.sources.retain(|source| source.function != function),
+        ]);
+    }
+}
+
+#[test]
+fn every_subset_of_the_api_is_completed() {
+    settles_without_each_subset(&[
+        &|held| held.apis[0].authorizers.clear(),
+        &|held| held.apis[0].integrations.clear(),
+        &|held| held.apis[0].routes.retain(|route| route.key != "$connect"),
+        &|held| held.apis[0].routes.retain(|route| route.key != "send"),
+        &|held| held.apis[0].routes.iter_mut().for_each(|route| route.responses.clear()),
+        &|held| held.apis[0].deployments.clear(),
+        &|held| held.apis[0].stages.clear(),
+        &|held| held.functions.values_mut().for_each(|found| found.permissions.clear()),
+    ]);
+}
+
+/// Makes a thing busy with something that we did not ask for.
+fn busy(world: &mut World, what: usize) {
+    let tables = TableId::ALL.len();
+    if what < tables {
+        world.trouble_table(TableId::ALL[what]);
+    } else {
+        world.trouble_function(Function::ALL[(what - tables) % Function::ALL.len()]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_state_is_completed(
+        drifts in prop::collection::vec(any::<prop::sample::Index>(), 0..15),
+        troubled in prop::collection::vec(0_usize..6, 0..3),
+        fault in prop::option::of((1_usize..30, any::<bool>())),
+    ) {
+        let (fixture, whole) = slow();
+        let cloud = whole.copy();
+        let all: Vec<_> = DRIFTS.iter().copied().flatten().collect();
+        for drift in drifts {
+            cloud.change(drift.get(&all).change);
+        }
+        let made = cloud.calls();
+        cloud.change(|world| {
+            for what in troubled {
+                busy(world, what);
+            }
+            let kind = |is_lost| if is_lost { Fault::AnswerLost } else { Fault::Throttled };
+            world.fault = fault.map(|(at, is_lost)| (made + at, kind(is_lost)));
+        });
+        settle(&cloud, &fixture.desired);
+        assert_whole(&cloud, fixture);
+    }
+}
+
+#[test]
+fn a_function_that_lambda_has_given_up_on_is_told_and_comes_back_once_somebody_deletes_it() {
+    let fixture = stack("");
+    let cloud = settled(&fixture, Pace::INSTANT);
+    let reason = "the role lacks a right";
+    cloud.change(|world| {
+        world.held.functions.get_mut(&Function::Pusher).unwrap().readiness = Readiness::Failed(reason.into());
+    });
+    let pass = crate::passes::pass(&cloud, &fixture.desired);
+    assert_eq!(pass.plan.to_string(), format!("… AWS has given up on function pusher: {reason}\n"));
+    cloud.change(|world| world.held.functions.remove(&Function::Pusher));
+    settle(&cloud, &fixture.desired);
+    assert_whole(&cloud, &fixture);
+}

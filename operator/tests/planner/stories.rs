@@ -1,0 +1,96 @@
+//! Plans as people read them, pass by pass: the text of a snapshot is what the debug log says.
+
+use std::fmt::Write as _;
+
+use insta::assert_snapshot;
+use sumu_operator::desired::Desired;
+use sumu_operator::stack::name::{OWNER_TAG, QueueId, TableId};
+
+use crate::cloud::{MemoryCloud, Pace};
+use crate::fixtures::{stack, with_new_code};
+use crate::passes::{pass, settle};
+
+/// AWS as it mostly is: tables, functions and event sources take a moment, and so does a role.
+const USUAL: Pace = Pace { table: 2, function: 1, source: 1, deployment: 0, role: 3, queue_name: 4 };
+
+/// More passes than any of these stories has.
+const PASSES_MAX: usize = 40;
+
+/// Pass after pass, until nothing is left to do or nothing can be done.
+fn tell(cloud: &MemoryCloud, desired: &Desired) -> String {
+    let mut story = String::new();
+    for count in 1..=PASSES_MAX {
+        let pass = pass(cloud, desired);
+        // Writing to a String cannot fail.
+        let _ = write!(story, "pass {count}\n{}", pass.plan);
+        for failure in &pass.failures {
+            let _ = writeln!(story, "! {}", failure.error);
+        }
+        story.push('\n');
+        let is_stuck = pass.plan.steps.is_empty() && pass.plan.waits.iter().any(|wait| !wait.reason.ends_by_itself());
+        if pass.plan.is_settled() || is_stuck {
+            return story;
+        }
+    }
+    panic!("a story without an end:\n{story}")
+}
+
+#[test]
+fn a_new_stack_is_made_layer_by_layer() {
+    let fixture = stack("");
+    let cloud = MemoryCloud::new(&fixture, USUAL);
+    assert_snapshot!(tell(&cloud, &fixture.desired));
+}
+
+#[test]
+fn an_edit_changes_only_what_it_is_about() {
+    let cloud = MemoryCloud::new(&stack(""), USUAL);
+    settle(&cloud, &stack("").desired);
+    let edited = stack("{authorizer: {tokenSources: [Header]}, functions: {memoryMiB: 512}, tags: {cost: c-43}}");
+    assert_snapshot!(tell(&cloud, &edited.desired));
+}
+
+#[test]
+fn a_new_version_of_the_operator_brings_new_code() {
+    let fixture = stack("");
+    let cloud = MemoryCloud::new(&fixture, USUAL);
+    settle(&cloud, &fixture.desired);
+    assert_snapshot!(tell(&cloud, &with_new_code(&fixture.stack)));
+}
+
+#[test]
+fn what_somebody_has_broken_is_put_right() {
+    let fixture = stack("");
+    let cloud = MemoryCloud::new(&fixture, USUAL);
+    settle(&cloud, &fixture.desired);
+    cloud.change(|world| {
+        let held = &mut world.held;
+        held.tables.get_mut(&TableId::Connections).unwrap().stream_arn = None;
+        held.queues.get_mut(&QueueId::Messages).unwrap().attributes.insert("DelaySeconds".into(), "900".into());
+        held.apis[0].authorizers.clear();
+    });
+    assert_snapshot!(tell(&cloud, &fixture.desired));
+}
+
+#[test]
+fn a_deleted_stack_goes_from_the_outside_in_and_a_protected_table_stays() {
+    let fixture = stack("connections: {deletionProtection: true}");
+    let cloud = MemoryCloud::new(&fixture, USUAL);
+    settle(&cloud, &fixture.desired);
+    let mut story = tell(&cloud, &fixture.nothing);
+    story.push_str("spec.connections.deletionProtection becomes false\n\n");
+    story.push_str(&tell(&cloud, &stack("").nothing));
+    assert_snapshot!(story);
+}
+
+#[test]
+fn a_table_of_somebody_else_is_named_and_the_rest_is_made() {
+    let fixture = stack("");
+    let cloud = MemoryCloud::new(&fixture, Pace::INSTANT);
+    settle(&cloud, &fixture.desired);
+    let mut theirs = cloud.held().tables[&TableId::Connections].clone();
+    theirs.tags.insert(OWNER_TAG.into(), "the UID of another stack".into());
+    let cloud = MemoryCloud::new(&fixture, Pace::INSTANT);
+    cloud.change(|world| world.held.tables.insert(TableId::Connections, theirs));
+    assert_snapshot!(tell(&cloud, &fixture.desired));
+}
