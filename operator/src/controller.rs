@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use kube::core::error_boundary::InvalidObject;
+use kube::core::error_boundary::{DeserializeGuard, InvalidObject};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource as _, ResourceExt};
@@ -132,8 +132,8 @@ async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
     let stacks = Stacks::of(&context.client, &stack);
     let stack = match stacks.read().await? {
         None => return Ok(Action::await_change()),
-        Some(Err(invalid)) => return context.unreadable(&invalid, &stacks).await,
-        Some(Ok(stack)) => stack,
+        Some(DeserializeGuard(Err(invalid))) => return context.unreadable(&invalid, &stacks).await,
+        Some(DeserializeGuard(Ok(stack))) => stack,
     };
     let owner = Owner::of(&stack)?;
     if let Some(due) = context.memory.not_before(&owner.uid, stack.resource_version().as_deref()) {
@@ -164,7 +164,7 @@ async fn begin(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Cont
     }
     stacks.write_status(stack, status::begun(stack, cloud.account())).await?;
     // The write has given the object another version.
-    if let Some(Ok(stack)) = stacks.read().await? {
+    if let Some(DeserializeGuard(Ok(stack))) = stacks.read().await? {
         stacks.add_finalizer(&stack).await?;
     }
     Ok(Action::requeue(Duration::ZERO))

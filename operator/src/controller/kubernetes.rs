@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use kube::api::{Patch, PatchParams};
-use kube::core::error_boundary::{DeserializeGuard, InvalidObject};
+use kube::core::error_boundary::DeserializeGuard;
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde::Serialize;
 use serde_json::json;
@@ -32,10 +32,8 @@ impl Stacks {
         Self { api: Api::namespaced(client.clone(), &namespace), name: stack.name_any() }
     }
 
-    pub(super) async fn read(&self) -> Result<Option<Result<SumuStack, InvalidObject>>, Error> {
-        let found = self.api.get_opt(&self.name).await;
-        let found = found.map_err(|source| Error::Kubernetes { action: "reading the object", source })?;
-        Ok(found.map(|DeserializeGuard(stack)| stack))
+    pub(super) async fn read(&self) -> Result<Option<Guarded>, Error> {
+        self.api.get_opt(&self.name).await.map_err(|source| Error::Kubernetes { action: "reading the object", source })
     }
 
     #[expect(clippy::unused_self, reason = "reads beside add_finalizer and remove_finalizer")]

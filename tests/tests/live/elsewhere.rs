@@ -45,11 +45,11 @@ fn an_operator_that_works_in_another_region_leaves_a_stack_alone_and_never_lets_
 fn an_object_that_only_a_newer_operator_understands_stops_no_other() -> Result<()> {
     scene("newer").play_from_the_start(async |scene| {
         // As the CRD of a later version might: one more place for presence events.
-        let path =
+        let places =
             "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/presence/properties/source/enum/-";
-        let patch = json!([{"op": "add", "path": path, "value": "CarrierPigeon"}]).to_string();
+        let pigeon = json!([{"op": "add", "path": places, "value": "CarrierPigeon"}]).to_string();
         let kubernetes = scene.testbed.kubernetes();
-        kubernetes.kubectl_ok(&["patch", "crd", "sumustacks.sumu.live", "--type=json", "--patch", &patch], "").await?;
+        kubernetes.kubectl_ok(&["patch", "crd", "sumustacks.sumu.live", "--type=json", "--patch", &pigeon], "").await?;
 
         let mut newer = stack::manifest(scene.testbed, &scene.namespace, "newer");
         newer["spec"]["presence"] = json!({"source": "CarrierPigeon"});
