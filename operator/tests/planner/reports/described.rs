@@ -1,7 +1,8 @@
 //! What the status tells beside the conditions, and when it is written.
 
 use sumu_contract::Function;
-use sumu_operator::status::{Progress, READY};
+use sumu_operator::stack::name::Account;
+use sumu_operator::status::{Progress, READY, begun, moved};
 
 use super::{LATER, NOON, SETTLED, after_passes, condition, report, report_pass};
 use crate::cloud::{MemoryCloud, Pace};
@@ -109,4 +110,26 @@ fn what_is_gone_is_no_longer_told() {
     let last = pass(&cloud, &nothing);
     let status = report(&mut fixture, Progress::Deleting(&last), NOON);
     assert_eq!((status.endpoint, status.api_id, status.connections_table), (None, None, None));
+}
+
+#[test]
+fn a_stack_is_pinned_to_its_account_and_region_before_anything_is_made() {
+    let mut fixture = stack("");
+    let home = fixture.desired.names.account().clone();
+    assert_eq!(moved(&fixture.stack, &home), None, "it lives nowhere yet");
+    let begun = begun(&fixture.stack, &home);
+    assert!(begun.conditions.is_empty(), "nothing was seen");
+    fixture.stack.status = Some(begun);
+    assert_eq!(moved(&fixture.stack, &home), None);
+    for elsewhere in
+        [Account { id: "000000000001".into(), ..home.clone() }, Account { region: "eu-west-1".into(), ..home.clone() }]
+    {
+        let refusal = moved(&fixture.stack, &elsewhere).unwrap().to_string();
+        assert!(refusal.contains("210987654321") && refusal.contains("eu-west-3"), "{refusal}");
+    }
+    // A pass and a deletion know it too.
+    let (_, last) = after_passes(&fixture, Pace::INSTANT, 1);
+    let pinned = fixture.stack.status.clone().unwrap().aws;
+    assert_eq!(report_pass(&mut fixture, &last, NOON).aws, pinned);
+    assert_eq!(report(&mut fixture, Progress::Deleting(&last), NOON).aws, pinned);
 }
