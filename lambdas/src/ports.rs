@@ -8,7 +8,8 @@
 //! | [`Keys`] | authorizer | HTTP GET of an issuer's public keys |
 //! | [`OpenConnections`] | routes | `PutItem`, `DeleteItem` on the connections table |
 //! | [`Queue`], [`Topic`] | routes, pusher, watchdog | `SendMessage`, `Publish` |
-//! | [`Audience`] | pusher | `Query`, `Scan`, conditional `DeleteItem` on the connections table |
+//! | [`Audience`] | pusher | `Query`, `Scan`, `DescribeTable`, conditional `DeleteItem` on the connections table |
+//! | [`Turns`] | pusher | `UpdateItem` on the connections table |
 //! | [`Sockets`] | pusher | `PostToConnection` |
 //! | [`LiveConnections`] | watchdog | consistent `Query` on the connections table |
 //! | [`Presence`] | watchdog | consistent `GetItem`, conditional `PutItem`, `UpdateItem` on the presence table |
@@ -16,6 +17,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sumu_contract::presence::State;
 
 /// A call to the world failed after whatever retries the adapter makes.
@@ -43,6 +45,9 @@ pub trait Clock: Sync {
 
     /// Waits a random time up to `longest` ("full jitter", so that callers who failed together do not return together).
     fn pause(&self, longest: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Waits so long and not less.
+    fn wait(&self, time: Duration) -> impl Future<Output = ()> + Send;
 }
 
 /// An issuer's answer to a request for its public keys.
@@ -104,7 +109,7 @@ pub struct Page {
 }
 
 /// Where a page starts: behind this row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// Partition key of the last row read.
     pub user_id: String,
@@ -112,13 +117,30 @@ pub struct Cursor {
     pub connection_id: String,
 }
 
+/// One of several parts of the table, which are read side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which one, from 0.
+    pub segment: u32,
+    /// Of how many.
+    pub segments: u32,
+}
+
+impl Part {
+    /// The whole table.
+    pub const WHOLE: Self = Self { segment: 0, segments: 1 };
+}
+
 /// The connections table, for those who address its users.
 pub trait Audience: Sync {
     /// A page of one user's connections, strongly consistent.
     fn of_user(&self, user_id: &str, from: Option<&Cursor>) -> impl Future<Output = Result<Page, PortError>> + Send;
 
-    /// A page of everyone's connections.
-    fn everyone(&self, from: Option<&Cursor>) -> impl Future<Output = Result<Page, PortError>> + Send;
+    /// A page of everyone's connections in one part of the table.
+    fn everyone(&self, part: Part, from: Option<&Cursor>) -> impl Future<Output = Result<Page, PortError>> + Send;
+
+    /// How many rows there are, roughly: the number may be hours old.
+    fn rows(&self) -> impl Future<Output = Result<u64, PortError>> + Send;
 
     /// Deletes the row of a connection that is gone, unless another connection has taken its place meanwhile.
     fn forget(
@@ -127,6 +149,36 @@ pub trait Audience: Sync {
         connection_id: &str,
         connected_at: u64,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Who may go on with a broadcast that was divided.
+///
+/// Queues hand out a message twice now and then, and a worker that dies may have put its next item already. Without
+/// this, each of the two would go on to the end of its segment.
+pub trait Turns: Sync {
+    /// Notes how many segments the broadcast `job` has, and returns the number that was noted first.
+    fn settle_segments(
+        &self,
+        job: &str,
+        segments: u32,
+        now: u64,
+    ) -> impl Future<Output = Result<u32, PortError>> + Send;
+
+    /// Takes a step of a segment. It fails when a later step was taken, or the same one with another ticket.
+    fn take(&self, turn: &Turn<'_>, now: u64) -> impl Future<Output = Result<Written, PortError>> + Send;
+}
+
+/// One step of one segment of a broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn<'a> {
+    /// The broadcast.
+    pub job: &'a str,
+    /// The segment.
+    pub segment: u32,
+    /// The step.
+    pub step: u64,
+    /// Who wants it.
+    pub ticket: &'a str,
 }
 
 /// What came of one post.

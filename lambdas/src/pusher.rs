@@ -1,22 +1,28 @@
 //! The pusher: sends notifications to connections.
 //!
-//! Event → [`record`]s → [`request`] → [`delivery`] → [`outcome`] of each post → [`retry`] items → answer.
+//! Event → [`record`]s → [`request`] → [`delivery`] → [`outcome`] of each post → [`retry`] items → answer. A broadcast to
+//! more than one page becomes work [`item`]s first. Posts keep the worker's [`pace`].
 //!
 //! Every record is worked off alone:
 //!
 //! | record | then |
 //! |---|---|
 //! | cannot be served | it goes to the dead-letter queue with its reason, and is done |
-//! | served, some connections not reached | these go back to the notifications queue, delayed, and it is done |
+//! | served, some connections not reached | these go to the pushes queue, delayed, and it is done |
+//! | served, the time was up | the rest goes to the pushes queue, and it is done |
 //! | could not be worked off | from SQS: its id is reported, and it comes again; from SNS: the invocation fails |
 
+mod broadcast;
 pub mod delivery;
+pub mod item;
 pub mod json;
 pub mod outcome;
+pub mod pace;
 pub mod record;
 pub mod request;
 pub mod retry;
 
+use std::sync::Mutex;
 use std::time::Instant;
 
 use futures::stream::{self, StreamExt};
@@ -26,9 +32,11 @@ use sumu_contract::settings::EmptyUsers;
 use tokio::sync::Semaphore;
 
 use self::delivery::{Counts, Delivery, DeliveryError, POSTS_AT_ONCE};
+use self::item::WorkItem;
+use self::pace::Pace;
 use self::record::{Origin, Record, records};
 use self::request::{BadRequest, Notification};
-use crate::ports::{Attribute, Audience, Clock, Message, Queue, Sockets};
+use crate::ports::{Attribute, Audience, Clock, Message, Queue, Sockets, Turns};
 use crate::telemetry::{Chain, elapsed_ms};
 
 /// How many records are worked off at once. One whose clients are slow must not hold up the others.
@@ -37,17 +45,49 @@ const RECORDS_AT_ONCE: usize = 10;
 /// SQS takes ten attributes; one is the reason.
 const ATTRIBUTES_KEPT_MAX: usize = 9;
 
+/// How long before the function's deadline the last post may begin (milliseconds): it may be tried three times for two
+/// seconds, and then there is an item to put within five.
+const TIME_TO_END: u64 = 15_000;
+
+/// What the pusher needs from the world.
+#[derive(Debug)]
+pub struct Ports<A, S, Q, C> {
+    /// The connections table.
+    pub audience: A,
+    /// The sockets.
+    pub sockets: S,
+    /// The pusher's own queue: work items and retry items.
+    pub pushes: Q,
+    /// Where requests go that cannot be served, and what could not be delivered.
+    pub dead_letters: Q,
+    /// Where items of the pusher's own queue go that cannot be worked off.
+    pub pushes_dead_letters: Q,
+    /// The time.
+    pub clock: C,
+}
+
+/// The pusher's settings.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The name of the pusher's own queue.
+    pub pushes_queue: String,
+    /// What an empty list of users means.
+    pub empty_users: EmptyUsers,
+    /// How often one post is tried over all retry items.
+    pub max_attempts: u32,
+    /// Posts a second over all workers.
+    pub max_rate: u32,
+    /// How many workers there may be.
+    pub max_concurrency: u32,
+}
+
 /// The pusher with its settings and ports.
 #[derive(Debug)]
-pub struct Pusher<A, S, Q, D, C> {
-    audience: A,
-    sockets: S,
-    retries: Q,
-    dead_letters: D,
-    clock: C,
-    empty_users: EmptyUsers,
-    max_attempts: u32,
+pub struct Pusher<A, S, Q, C> {
+    ports: Ports<A, S, Q, C>,
+    rules: Rules,
     permits: Semaphore,
+    pace: Mutex<Pace>,
 }
 
 /// Why the whole event must come again.
@@ -67,25 +107,21 @@ impl From<PusherError> for lambda_runtime::Diagnostic {
     }
 }
 
-impl<A: Audience, S: Sockets, Q: Queue, D: Queue, C: Clock> Pusher<A, S, Q, D, C> {
-    /// A pusher that puts retry items on `retries`.
-    pub fn new(
-        (audience, sockets): (A, S),
-        (retries, dead_letters): (Q, D),
-        clock: C,
-        empty_users: EmptyUsers,
-        max_attempts: u32,
-    ) -> Self {
-        let permits = Semaphore::new(POSTS_AT_ONCE);
-        Self { audience, sockets, retries, dead_letters, clock, empty_users, max_attempts, permits }
+impl<A: Audience + Turns, S: Sockets, Q: Queue, C: Clock> Pusher<A, S, Q, C> {
+    /// A pusher.
+    pub fn new(ports: Ports<A, S, Q, C>, rules: Rules) -> Self {
+        let pace = Mutex::new(Pace::of(rules.max_rate, rules.max_concurrency));
+        Self { ports, rules, permits: Semaphore::new(POSTS_AT_ONCE), pace }
     }
 
-    /// Works off one event; the answer names the SQS messages that must come again.
-    pub async fn handle(&self, event: Value) -> Result<Value, PusherError> {
+    /// Works off one event before the deadline (epoch milliseconds); the answer names the SQS messages that must come
+    /// again.
+    pub async fn handle(&self, event: Value, deadline: u64) -> Result<Value, PusherError> {
         let started = Instant::now();
         let records = records(&event).ok_or(PusherError::NoRecords)?;
+        let until = deadline.saturating_sub(TIME_TO_END);
         let mut results = stream::iter(&records)
-            .map(|record| async move { (record, self.work_off(record).await) })
+            .map(|record| async move { (record, self.work_off(record, until).await) })
             .buffer_unordered(RECORDS_AT_ONCE);
         let mut counts = Counts::default();
         let mut failures = Vec::new();
@@ -93,58 +129,43 @@ impl<A: Audience, S: Sockets, Q: Queue, D: Queue, C: Clock> Pusher<A, S, Q, D, C
         while let Some((record, result)) = results.next().await {
             match (result, &record.origin) {
                 (Ok(more), _) => counts += more,
-                (Err(Unserved), Origin::Queue { message_id }) => failures.push(json!({"itemIdentifier": message_id})),
-                (Err(Unserved), Origin::Topic | Origin::Unknown) => unreportable += 1,
+                (Err(Unserved), Origin::Queue { message_id, .. }) => {
+                    failures.push(json!({"itemIdentifier": message_id}))
+                }
+                (Err(Unserved), Origin::Topic { .. } | Origin::Unknown) => unreportable += 1,
             }
         }
-        let Counts { delivered, gone, retried, exhausted, expired, invalid, forbidden, bad_requests } = counts;
-        if forbidden > 0 {
-            tracing::error!(forbidden, "the management API refuses us: its endpoint or the function's role is wrong");
-        }
-        tracing::info!(
-            function = "pusher",
-            records = records.len(),
-            failed = failures.len() + unreportable,
-            delivered,
-            gone,
-            retried,
-            exhausted,
-            expired,
-            invalid,
-            forbidden,
-            bad_requests,
-            ms = elapsed_ms(started)
-        );
+        report(&counts, records.len(), failures.len() + unreportable, started);
         if unreportable > 0 {
             return Err(PusherError::Failed(unreportable));
         }
         Ok(json!({"batchItemFailures": failures}))
     }
 
-    async fn work_off(&self, record: &Record) -> Result<Counts, Unserved> {
-        let request = record.request().ok_or(BadRequest::UnknownRecord);
-        let notification = match request.and_then(|text| Notification::parse(&text, self.empty_users)) {
-            Ok(notification) => notification,
-            Err(reason) => return self.set_aside(record, reason).await,
-        };
-        self.deliver(&notification).await.map_err(|error| {
-            tracing::error!(record = record.id(), id = notification.id, error = %Chain(&error), "record failed");
-            Unserved
-        })
+    async fn work_off(&self, record: &Record, until: u64) -> Result<Counts, Unserved> {
+        let delivery =
+            Delivery { ports: &self.ports, rules: &self.rules, permits: &self.permits, pace: &self.pace, until };
+        match self.deliver(&delivery, record).await {
+            Ok(counts) => Ok(counts),
+            Err(DeliveryError::Refused(reason)) => self.set_aside(record, reason).await,
+            Err(error) => {
+                tracing::error!(record = record.id(), error = %Chain(&error), "record failed");
+                Err(Unserved)
+            }
+        }
     }
 
-    async fn deliver(&self, notification: &Notification) -> Result<Counts, DeliveryError> {
-        let delivery = Delivery {
-            audience: &self.audience,
-            sockets: &self.sockets,
-            retries: &self.retries,
-            dead_letters: &self.dead_letters,
-            clock: &self.clock,
-            permits: &self.permits,
-            max_attempts: self.max_attempts,
-            notification,
-        };
-        delivery.run().await
+    async fn deliver(&self, delivery: &Delivery<'_, A, S, Q, C>, record: &Record) -> Result<Counts, DeliveryError> {
+        let request = record.request().ok_or(DeliveryError::Refused(BadRequest::UnknownRecord))?;
+        if record.is_from(&self.rules.pushes_queue)
+            && let Some(item) = WorkItem::parse(&request)
+        {
+            return delivery.work(item.map_err(DeliveryError::Refused)?).await;
+        }
+        let notification = Notification::parse(&request, self.rules.empty_users).map_err(DeliveryError::Refused)?;
+        // A record without an id cannot be told from its repetition.
+        let job = record.id().map_or_else(|| format!("{:032x}", rand::random::<u128>()), ToOwned::to_owned);
+        delivery.run(&notification, &job).await
     }
 
     /// Puts a record that can never be served into the dead-letter queue, as it came and with the reason.
@@ -153,7 +174,9 @@ impl<A: Audience, S: Sockets, Q: Queue, D: Queue, C: Clock> Pusher<A, S, Q, D, C
         let kept = record.attributes.iter().filter(|attribute| attribute.name != REASON).take(ATTRIBUTES_KEPT_MAX);
         let attributes = kept.cloned().chain([Attribute::text(REASON, reason.as_str())]).collect();
         let letter = Message { body: record.body.clone(), attributes };
-        match self.dead_letters.send(&letter, 0).await {
+        let is_own = record.is_from(&self.rules.pushes_queue);
+        let queue = if is_own { &self.ports.pushes_dead_letters } else { &self.ports.dead_letters };
+        match queue.send(&letter, 0).await {
             Ok(_) => Ok(Counts { bad_requests: 1, ..Counts::default() }),
             Err(error) => {
                 tracing::error!(record = record.id(), error = %Chain(&error), "bad request not set aside");
@@ -161,6 +184,31 @@ impl<A: Audience, S: Sockets, Q: Queue, D: Queue, C: Clock> Pusher<A, S, Q, D, C
             }
         }
     }
+}
+
+fn report(counts: &Counts, records: usize, failed: usize, started: Instant) {
+    let Counts { delivered, gone, retried, exhausted, expired, invalid, forbidden, bad_requests, .. } = *counts;
+    let Counts { put_back, items, superseded, .. } = *counts;
+    if forbidden > 0 {
+        tracing::error!(forbidden, "the management API refuses us: its endpoint or the function's role is wrong");
+    }
+    tracing::info!(
+        function = "pusher",
+        records,
+        failed,
+        delivered,
+        gone,
+        retried,
+        exhausted,
+        expired,
+        invalid,
+        forbidden,
+        bad_requests,
+        put_back,
+        items,
+        superseded,
+        ms = elapsed_ms(started)
+    );
 }
 
 /// The record must come again; the reason was logged.

@@ -40,7 +40,9 @@ pub struct StackSpec {
     pub empty_users: settings::EmptyUsers,
     /// How often a post is tried.
     pub push_attempts_max: u32,
-    /// How many pushers work at once on the queue.
+    /// Posts a second over all pushers that work at once on one queue.
+    pub push_rate_max: u32,
+    /// How many pushers work at once on each of their queues.
     pub pusher_concurrency_max: u32,
     /// The processor of the functions.
     pub architecture: Architecture,
@@ -120,6 +122,7 @@ impl StackSpec {
             presence_source: presence_source(spec.presence.source),
             empty_users: empty_users(spec.pusher.empty_users),
             push_attempts_max: spec.pusher.max_attempts,
+            push_rate_max: spec.pusher.max_rate,
             pusher_concurrency_max: spec.pusher.max_concurrency,
             architecture: spec.functions.architecture,
             memory_mib: spec.functions.memory_mib,
@@ -169,13 +172,11 @@ fn environment_bytes(variables: &BTreeMap<String, String>) -> usize {
 
 /// The fields that are set to something this version does not do.
 fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
-    let defaults = sumu_stack::Pusher::default();
     [
         ("spec.connections.pointInTimeRecovery", spec.connections.point_in_time_recovery),
         ("spec.gateway.accessLogs", spec.gateway.access_logs.as_ref().is_some_and(|logs| logs.enabled)),
         ("spec.gateway.customDomain", spec.gateway.custom_domain.is_some()),
         ("spec.presence.gracePeriodSeconds", spec.presence.grace_period_seconds > 0),
-        ("spec.pusher.maxRate", spec.pusher.max_rate != defaults.max_rate),
         ("spec.messages.subscriptions", !spec.messages.subscriptions.is_empty()),
         ("spec.messages.consumers", !spec.messages.consumers.is_empty()),
         ("spec.functions.package.s3", spec.functions.package.s3.is_some()),

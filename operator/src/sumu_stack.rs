@@ -272,10 +272,10 @@ pub enum PresenceSource {
 pub struct Pusher {
     /// What an empty or missing `users` in a push request means.
     pub empty_users: EmptyUsers,
-    /// How many copies of the pusher may work at once on the notifications queue.
+    /// How many copies of the pusher may work at once on requests, and as many again on broadcasts and retries.
     #[schemars(range(min = 2, max = 1000))]
     pub max_concurrency: u32,
-    /// Posts per second over all copies of the pusher.
+    /// Posts per second over all copies of the pusher that work at once on requests, or on broadcasts and retries.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_rate: u32,
     /// How often a post is tried before its notification goes to the dead-letter queue.

@@ -124,14 +124,20 @@ pub struct PusherSettings {
     pub connections_table: String,
     /// Base address of API Gateway's management API of this stage, without `/@connections`.
     pub management_endpoint: String,
-    /// The queue to which retry items go back, delayed.
-    pub notifications_queue_url: String,
+    /// The pusher's own queue: pages of broadcasts, and retry items, delayed.
+    pub pushes_queue_url: String,
+    /// Where what was on the pusher's own queue goes when it comes to nothing, with its reason.
+    pub pushes_dead_letter_queue_url: String,
     /// Where a request goes that can never be served, with its reason.
     pub dead_letter_queue_url: String,
     /// What an empty or missing `users` means in the short form.
     pub empty_users: EmptyUsers,
     /// How often one post is tried over all retry items before it goes to the dead-letter queue.
     pub max_attempts: u32,
+    /// Posts a second over all workers.
+    pub max_rate: u32,
+    /// How many workers there may be at once.
+    pub max_concurrency: u32,
 }
 impl Settings for PusherSettings {}
 
@@ -198,10 +204,13 @@ mod tests {
         let written = PusherSettings {
             connections_table: "t".into(),
             management_endpoint: "https://x/live".into(),
-            notifications_queue_url: "https://q".into(),
+            pushes_queue_url: "https://q".into(),
+            pushes_dead_letter_queue_url: "https://p".into(),
             dead_letter_queue_url: "https://d".into(),
             empty_users: EmptyUsers::Reject,
             max_attempts: 5,
+            max_rate: 7000,
+            max_concurrency: 10,
         };
         assert_eq!(PusherSettings::from_environment(written.environment()).unwrap(), written);
     }

@@ -17,4 +17,8 @@ impl Clock for SystemClock {
     async fn pause(&self, longest: Duration) {
         tokio::time::sleep(longest.mul_f64(rand::random())).await;
     }
+
+    async fn wait(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
 }

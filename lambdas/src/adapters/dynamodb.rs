@@ -4,6 +4,7 @@
 
 mod connections;
 mod presence;
+mod turns;
 
 use std::collections::HashMap;
 

@@ -10,13 +10,18 @@ use crate::ports::{Attribute, AttributeValue};
 /// How a record reached us, which decides how its failure is reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The notifications queue: a failure is reported by the message's id.
+    /// A queue: a failure is reported by the message's id.
     Queue {
         /// The message's id.
         message_id: String,
+        /// The queue's name.
+        queue: String,
     },
     /// The notifications topic: a failure fails the invocation.
-    Topic,
+    Topic {
+        /// The message's id, if it has one. It is the same when the invocation is repeated.
+        message_id: Option<String>,
+    },
     /// Neither.
     Unknown,
 }
@@ -37,9 +42,16 @@ impl Record {
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         match &self.origin {
-            Origin::Queue { message_id } => Some(message_id),
-            Origin::Topic | Origin::Unknown => None,
+            Origin::Queue { message_id, .. } => Some(message_id),
+            Origin::Topic { message_id } => message_id.as_deref(),
+            Origin::Unknown => None,
         }
+    }
+
+    /// Whether it was on the queue of this name.
+    #[must_use]
+    pub fn is_from(&self, name: &str) -> bool {
+        matches!(&self.origin, Origin::Queue { queue, .. } if queue == name)
     }
 
     /// The text of the push request: the body, or the message in it when a topic feeds the queue without raw delivery.
@@ -50,7 +62,7 @@ impl Record {
                 Ok(envelope) if envelope.kind == "Notification" => Some(envelope.message),
                 _ => Some(self.body.clone()),
             },
-            Origin::Topic => Some(self.body.clone()),
+            Origin::Topic { .. } => Some(self.body.clone()),
             Origin::Unknown => None,
         }
     }
@@ -76,12 +88,16 @@ pub fn records(event: &Value) -> Option<Vec<Record>> {
 fn record(record: &Value) -> Record {
     if let (Some(id), Some(body)) = (record["messageId"].as_str(), record["body"].as_str()) {
         let attributes = attributes(&record["messageAttributes"], "dataType", "stringValue", "binaryValue");
-        return Record { origin: Origin::Queue { message_id: id.to_owned() }, body: body.to_owned(), attributes };
+        let arn = record["eventSourceARN"].as_str().unwrap_or_default();
+        let queue = arn.rsplit(':').next().unwrap_or_default().to_owned();
+        let origin = Origin::Queue { message_id: id.to_owned(), queue };
+        return Record { origin, body: body.to_owned(), attributes };
     }
     let notification = &record["Sns"];
     if let Some(body) = notification["Message"].as_str() {
         let attributes = attributes(&notification["MessageAttributes"], "Type", "Value", "Value");
-        return Record { origin: Origin::Topic, body: body.to_owned(), attributes };
+        let message_id = notification["MessageId"].as_str().map(ToOwned::to_owned);
+        return Record { origin: Origin::Topic { message_id }, body: body.to_owned(), attributes };
     }
     Record { origin: Origin::Unknown, body: record.to_string(), attributes: Vec::new() }
 }
@@ -122,7 +138,7 @@ mod tests {
         assert_eq!(records[0].request().as_deref(), Some("one"));
         assert!(records[0].attributes.contains(&Attribute::number("a", 7)));
         assert!(records[0].attributes.iter().any(|a| a.value == AttributeValue::Bytes(vec![0, 1])));
-        assert_eq!((&records[1].origin, records[1].body.as_str()), (&Origin::Topic, "two"));
+        assert_eq!((&records[1].origin, records[1].body.as_str()), (&Origin::Topic { message_id: None }, "two"));
         assert_eq!(records[1].attributes, [Attribute::text("c", "x")]);
         assert_eq!(records[2].request(), None);
     }

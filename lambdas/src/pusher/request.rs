@@ -114,6 +114,8 @@ pub enum BadRequest {
     ExpiresAtInvalid,
     /// `attempt` is not a count.
     AttemptInvalid,
+    /// A broadcast to more than one page that does not fit into a work item.
+    TooLargeToDivide,
 }
 
 impl BadRequest {
@@ -136,6 +138,9 @@ impl BadRequest {
             Self::IdInvalid => "id is not a text of at most 1024 bytes",
             Self::ExpiresAtInvalid => "expiresAt is not a number of epoch seconds",
             Self::AttemptInvalid => "attempt is not a count",
+            Self::TooLargeToDivide => {
+                "data and exclusions have more than about 248 KiB, too much for a broadcast to this many connections"
+            }
         }
     }
 }

@@ -1,4 +1,6 @@
-//! Retry items: what could not be delivered now, on its way back to the notifications queue. Pure.
+//! Retry items: what could not be delivered now, on its way to the pushes queue and back. Pure.
+
+use std::collections::HashSet;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -45,7 +47,7 @@ pub enum Fate {
 /// The explicit form of a request, with `attempt`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Item<'a> {
+pub struct Item<'a> {
     target: Target<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exclude: Option<Exclude<'a>>,
@@ -62,10 +64,14 @@ struct Item<'a> {
 enum Target<'a> {
     Users(&'a [String]),
     Connections(&'a [Recipient]),
+    Broadcast(bool),
 }
 
 #[derive(Serialize)]
 struct Exclude<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    users: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     connections: Vec<&'a str>,
 }
 
@@ -87,7 +93,20 @@ pub fn fate(
     Ok(Fate::Later { items: items(notification, unreached, made)?, delay_seconds })
 }
 
-fn delay_seconds(made: u32) -> u32 {
+/// The items for those whose turn did not come before the invocation's time was up: that was no attempt.
+pub fn rest(notification: &Notification, unreached: &Unreached) -> Result<Vec<String>, serde_json::Error> {
+    items(notification, unreached, notification.attempt)
+}
+
+/// A broadcast as its work items carry it.
+#[must_use]
+pub fn broadcast(notification: &Notification) -> Item<'_> {
+    item(notification, Target::Broadcast(true), 0)
+}
+
+/// How long after `made` attempts the next one comes.
+#[must_use]
+pub fn delay_seconds(made: u32) -> u32 {
     let doublings = made.saturating_sub(1).min(16);
     DELAY_SECONDS.saturating_mul(1 << doublings).min(DELAY_SECONDS_MAX)
 }
@@ -107,9 +126,18 @@ fn items(notification: &Notification, unreached: &Unreached, attempt: u32) -> Re
 }
 
 fn item<'a>(notification: &'a Notification, target: Target<'a>, attempt: u32) -> Item<'a> {
-    // Excluded users were left out before; a user's excluded connections are only found when they are read.
-    let connections: Vec<&str> = notification.exclude_connections.iter().map(String::as_str).collect();
-    let exclude = (matches!(target, Target::Users(_)) && !connections.is_empty()).then_some(Exclude { connections });
+    let all = |ids: &'a HashSet<String>| ids.iter().map(String::as_str).collect();
+    let exclude = match target {
+        // Who is excluded was left out before.
+        Target::Connections(_) => None,
+        // A user's excluded connections are only found when they are read.
+        Target::Users(_) => Some(Exclude { users: Vec::new(), connections: all(&notification.exclude_connections) }),
+        Target::Broadcast(_) => Some(Exclude {
+            users: all(&notification.exclude_users),
+            connections: all(&notification.exclude_connections),
+        }),
+    };
+    let exclude = exclude.filter(|exclude| !exclude.users.is_empty() || !exclude.connections.is_empty());
     Item {
         target,
         exclude,

@@ -34,9 +34,20 @@ pub struct FunctionConfig {
 #[derive(Clone, Debug, PartialEq)]
 enum FunctionSettings {
     Authorizer(AuthorizerSettings),
-    Routes { connection_ttl_seconds: u64 },
-    Pusher { empty_users: EmptyUsers, max_attempts: u32, management_template: String, stage: String },
-    Watchdog { presence_source: PresenceSource },
+    Routes {
+        connection_ttl_seconds: u64,
+    },
+    Pusher {
+        empty_users: EmptyUsers,
+        max_attempts: u32,
+        max_rate: u32,
+        max_concurrency: u32,
+        management_template: String,
+        stage: String,
+    },
+    Watchdog {
+        presence_source: PresenceSource,
+    },
 }
 
 /// A thing that AWS has not named yet.
@@ -64,7 +75,14 @@ impl FunctionConfig {
                 messages_topic_arn: names.topic_arn(TopicId::Messages),
             }
             .environment(),
-            FunctionSettings::Pusher { empty_users, max_attempts, management_template, stage } => PusherSettings {
+            FunctionSettings::Pusher {
+                empty_users,
+                max_attempts,
+                max_rate,
+                max_concurrency,
+                management_template,
+                stage,
+            } => PusherSettings {
                 connections_table: names.table(TableId::Connections),
                 management_endpoint: Endpoints::fill(
                     management_template,
@@ -72,10 +90,13 @@ impl FunctionConfig {
                     observed.api_id().ok_or(Missing::Api)?,
                     stage,
                 ),
-                notifications_queue_url: queue_url(QueueId::Notifications)?,
+                pushes_queue_url: queue_url(QueueId::Pushes)?,
+                pushes_dead_letter_queue_url: queue_url(QueueId::PushesDeadLetters)?,
                 dead_letter_queue_url: queue_url(QueueId::NotificationsDeadLetters)?,
                 empty_users: *empty_users,
                 max_attempts: *max_attempts,
+                max_rate: *max_rate,
+                max_concurrency: *max_concurrency,
             }
             .environment(),
             FunctionSettings::Watchdog { presence_source } => WatchdogSettings {
@@ -107,6 +128,8 @@ pub(super) fn of(
                 Function::Pusher => FunctionSettings::Pusher {
                     empty_users: spec.empty_users,
                     max_attempts: spec.push_attempts_max,
+                    max_rate: spec.push_rate_max,
+                    max_concurrency: spec.pusher_concurrency_max,
                     management_template: endpoints.management.clone(),
                     stage: spec.stage_name.clone(),
                 },
@@ -181,16 +204,12 @@ pub struct Source {
 
 /// The event sources of a stack.
 pub(super) fn sources(spec: &StackSpec) -> BTreeMap<SourceId, Source> {
+    // The CRD allows at most 1000.
+    let concurrency_max = Some(i32::try_from(spec.pusher_concurrency_max).unwrap_or(i32::MAX));
     BTreeMap::from([
-        (
-            SourceId::Notifications,
-            Source {
-                batch_size: 10,
-                // The CRD allows at most 1000.
-                concurrency_max: Some(i32::try_from(spec.pusher_concurrency_max).unwrap_or(i32::MAX)),
-                bisects: false,
-            },
-        ),
+        (SourceId::Notifications, Source { batch_size: 10, concurrency_max, bisects: false }),
+        // One at a time: a worker that is killed repeats what it was at, and that is one page.
+        (SourceId::Pushes, Source { batch_size: 1, concurrency_max, bisects: false }),
         (SourceId::Connections, Source { batch_size: 100, concurrency_max: None, bisects: true }),
     ])
 }

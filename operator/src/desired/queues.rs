@@ -1,4 +1,4 @@
-//! The queues in and out, each with its dead-letter queue.
+//! The queues in and out and the pusher's own, each with its dead-letter queue.
 
 use std::collections::BTreeMap;
 
@@ -54,6 +54,8 @@ pub(super) fn of(names: &Names) -> BTreeMap<QueueId, Queue> {
         (QueueId::NotificationsDeadLetters, dead_letters(Some(accept_undelivered(names)))),
         (QueueId::Messages, source(CONSUMER_TIMEOUT_SECONDS, QueueId::MessagesDeadLetters)),
         (QueueId::MessagesDeadLetters, dead_letters(None)),
+        (QueueId::Pushes, source(Function::Pusher.timeout_seconds(), QueueId::PushesDeadLetters)),
+        (QueueId::PushesDeadLetters, dead_letters(None)),
     ])
 }
 

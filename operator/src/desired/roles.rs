@@ -53,15 +53,23 @@ pub(super) fn of(function: Function, names: &Names, spec: &StackSpec) -> Role {
             Statement::allow(
                 "TakeRequests",
                 ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
-                [names.queue_arn(QueueId::Notifications)],
+                [names.queue_arn(QueueId::Notifications), names.queue_arn(QueueId::Pushes)],
             ),
             send(
-                "RetryAndRefuse",
-                [names.queue_arn(QueueId::Notifications), names.queue_arn(QueueId::NotificationsDeadLetters)],
+                "DivideRetryAndRefuse",
+                [QueueId::Pushes, QueueId::NotificationsDeadLetters, QueueId::PushesDeadLetters]
+                    .map(|queue| names.queue_arn(queue)),
             ),
             Statement::allow(
                 "FindConnections",
-                ["dynamodb:Query", "dynamodb:Scan", "dynamodb:DeleteItem"],
+                // UpdateItem and DescribeTable are for broadcasts: whose turn it is, and how far to divide.
+                [
+                    "dynamodb:Query",
+                    "dynamodb:Scan",
+                    "dynamodb:DeleteItem",
+                    "dynamodb:UpdateItem",
+                    "dynamodb:DescribeTable",
+                ],
                 [connections],
             ),
         ]),

@@ -219,9 +219,9 @@ fn source_name(found: &SourceState) -> String {
 }
 
 fn source_arn(desired: &Desired, id: SourceId, observed: &Observed) -> Option<String> {
-    match id {
-        SourceId::Notifications => Some(desired.names.queue_arn(QueueId::Notifications)),
-        SourceId::Connections => observed.tables.get(&TableId::Connections)?.stream_arn.clone(),
+    match id.queue() {
+        Some(queue) => Some(desired.names.queue_arn(queue)),
+        None => observed.tables.get(&TableId::Connections)?.stream_arn.clone(),
     }
 }
 
@@ -244,13 +244,11 @@ fn keep_source(id: SourceId, source: &Source, found: &SourceState, plan: &mut Pl
 
 fn create_source(desired: &Desired, id: SourceId, source: &Source, observed: &Observed, plan: &mut Plan) {
     let what = format!("event source {id}");
-    let (function, input) = match id {
-        SourceId::Notifications => (Function::Pusher, ResourceId::Queue(QueueId::Notifications)),
-        SourceId::Connections => (Function::Watchdog, ResourceId::Table(TableId::Connections)),
-    };
-    let exists = match id {
-        SourceId::Notifications => observed.queues.contains_key(&QueueId::Notifications),
-        SourceId::Connections => observed.tables.get(&TableId::Connections).is_some_and(TableState::is_active),
+    let function = id.function();
+    let input = id.queue().map_or(ResourceId::Table(TableId::Connections), ResourceId::Queue);
+    let exists = match id.queue() {
+        Some(queue) => observed.queues.contains_key(&queue),
+        None => observed.tables.get(&TableId::Connections).is_some_and(TableState::is_active),
     };
     let Some(source_arn) = source_arn(desired, id, observed).filter(|_| exists) else {
         return plan.wait_for(PART, what, input);

@@ -55,7 +55,9 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
 
 fn part(id: QueueId) -> Part {
     match id {
-        QueueId::Notifications | QueueId::NotificationsDeadLetters => Part::Notifications,
+        QueueId::Notifications | QueueId::NotificationsDeadLetters | QueueId::Pushes | QueueId::PushesDeadLetters => {
+            Part::Notifications
+        }
         QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
     }
 }
@@ -112,7 +114,8 @@ fn delete(desired: &Desired, id: QueueId, observed: &Observed, plan: &mut Plan) 
     let source_queue = match id {
         QueueId::NotificationsDeadLetters => Some(QueueId::Notifications),
         QueueId::MessagesDeadLetters => Some(QueueId::Messages),
-        QueueId::Notifications | QueueId::Messages => None,
+        QueueId::PushesDeadLetters => Some(QueueId::Pushes),
+        QueueId::Notifications | QueueId::Messages | QueueId::Pushes => None,
     };
     if let Some(function) = observed.functions.keys().find(|function| !desired.functions.contains_key(function)) {
         plan.wait_gone(part(id), what, ResourceId::Function(*function));

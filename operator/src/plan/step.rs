@@ -251,7 +251,10 @@ impl Step {
         match self {
             Self::Table(..) => Part::Connections,
             Self::Queue(id, _) => match id {
-                QueueId::Notifications | QueueId::NotificationsDeadLetters => Part::Notifications,
+                QueueId::Notifications
+                | QueueId::NotificationsDeadLetters
+                | QueueId::Pushes
+                | QueueId::PushesDeadLetters => Part::Notifications,
                 QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
             },
             Self::Topic(TopicId::Notifications, _) => Part::Notifications,

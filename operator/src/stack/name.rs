@@ -84,6 +84,10 @@ pub enum QueueId {
     Messages,
     /// What no backend could take.
     MessagesDeadLetters,
+    /// The pusher's own work: pages of broadcasts and retries. Not for backends.
+    Pushes,
+    /// The pusher's work that came to nothing.
+    PushesDeadLetters,
 }
 
 /// The topics of a stack.
@@ -100,6 +104,8 @@ pub enum TopicId {
 pub enum SourceId {
     /// The notifications queue feeds the pusher.
     Notifications,
+    /// The pushes queue feeds the pusher with its own work.
+    Pushes,
     /// The connections table's stream feeds the watchdog.
     Connections,
 }
@@ -124,17 +130,33 @@ words!(QueueId {
     NotificationsDeadLetters => "notifications-dead-letters",
     Messages => "messages",
     MessagesDeadLetters => "messages-dead-letters",
+    Pushes => "pushes",
+    PushesDeadLetters => "pushes-dead-letters",
 });
 words!(TopicId { Notifications => "notifications", Messages => "messages" });
-words!(SourceId { Notifications => "notifications queue to pusher", Connections => "connections stream to watchdog" });
+words!(SourceId {
+    Notifications => "notifications queue to pusher",
+    Pushes => "pushes queue to pusher",
+    Connections => "connections stream to watchdog",
+});
 
 impl SourceId {
     /// The function that is fed.
     #[must_use]
     pub const fn function(self) -> Function {
         match self {
-            Self::Notifications => Function::Pusher,
+            Self::Notifications | Self::Pushes => Function::Pusher,
             Self::Connections => Function::Watchdog,
+        }
+    }
+
+    /// The queue that is read, if it is one.
+    #[must_use]
+    pub const fn queue(self) -> Option<QueueId> {
+        match self {
+            Self::Notifications => Some(QueueId::Notifications),
+            Self::Pushes => Some(QueueId::Pushes),
+            Self::Connections => None,
         }
     }
 }

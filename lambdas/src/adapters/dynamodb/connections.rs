@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use sumu_contract::connection::{CONNECTED_AT, CONNECTION_ID, DELETE_AT, EXPIRES_AT, USER_ID};
 
 use super::{Item, number, number_of, text, text_of};
-use crate::ports::{Audience, Connection, Cursor, LiveConnections, OpenConnections, Page, PortError};
+use crate::ports::{Audience, Connection, Cursor, LiveConnections, OpenConnections, Page, Part, PortError};
 
 /// How many rows a page may have: bounds the pusher's memory, whatever a row's size.
 const PAGE_ROWS_MAX: i32 = 1000;
@@ -18,8 +18,8 @@ const LIVE_PAGE_ROWS_MAX: i32 = 10;
 /// The connections table.
 #[derive(Clone, Debug)]
 pub struct ConnectionsTable {
-    client: Client,
-    name: String,
+    pub(super) client: Client,
+    pub(super) name: String,
 }
 
 impl ConnectionsTable {
@@ -69,17 +69,27 @@ impl Audience for ConnectionsTable {
         self.query(user_id, from, PAGE_ROWS_MAX).await
     }
 
-    async fn everyone(&self, from: Option<&Cursor>) -> Result<Page, PortError> {
+    async fn everyone(&self, part: Part, from: Option<&Cursor>) -> Result<Page, PortError> {
+        let count = |of: u32| i32::try_from(of).unwrap_or(i32::MAX);
         let answer = self
             .client
             .scan()
             .table_name(&self.name)
             .limit(PAGE_ROWS_MAX)
+            .segment(count(part.segment))
+            .total_segments(count(part.segments))
             .set_exclusive_start_key(from.map(key_of_cursor))
             .send()
             .await
             .map_err(|error| PortError::new("Scan", error))?;
         Ok(page(answer.items(), answer.last_evaluated_key.as_ref()))
+    }
+
+    async fn rows(&self) -> Result<u64, PortError> {
+        let answer = self.client.describe_table().table_name(&self.name).send().await;
+        let answer = answer.map_err(|error| PortError::new("DescribeTable", error))?;
+        let rows = answer.table.and_then(|table| table.item_count).unwrap_or_default();
+        Ok(u64::try_from(rows).unwrap_or_default())
     }
 
     async fn forget(&self, user_id: &str, connection_id: &str, connected_at: u64) -> Result<(), PortError> {
@@ -121,7 +131,7 @@ impl LiveConnections for ConnectionsTable {
     }
 }
 
-fn key(user_id: &str, connection_id: &str) -> Item {
+pub(super) fn key(user_id: &str, connection_id: &str) -> Item {
     Item::from([(USER_ID.to_owned(), text(user_id)), (CONNECTION_ID.to_owned(), text(connection_id))])
 }
 

@@ -1,6 +1,6 @@
 //! Functions and event source mappings in AWS Lambda.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
@@ -158,8 +158,9 @@ impl Functions {
 
     pub(super) async fn read_sources(&self, names: &Names) -> Result<Vec<SourceState>, CloudError> {
         // The other two functions are fed by nothing, and whatever somebody feeds to them is not ours.
-        let fed = SourceId::ALL.iter().map(|id| id.function());
-        let of_each = try_join_all(fed.map(|function| self.list_sources(Some(names.function(function))))).await?;
+        let fed: BTreeSet<Function> = SourceId::ALL.iter().map(|id| id.function()).collect();
+        let of_each =
+            try_join_all(fed.into_iter().map(|function| self.list_sources(Some(names.function(function))))).await?;
         let mut found: Vec<EventSourceMappingConfiguration> = of_each.iter().flatten().flatten().cloned().collect();
         if of_each.iter().any(Option::is_none) {
             // Lambda lists nothing for a function that does not exist, but its sources outlive it.
