@@ -28,15 +28,24 @@ pub struct Cloud(Arc<Mutex<State>>);
 pub struct State {
     pub now: u64,
     pub pauses: Vec<Duration>,
+    /// How long was waited, in microseconds: time goes on by that.
+    pub waited_us: u64,
     pub rows: BTreeMap<(String, String), Connection>,
     pub expires_at: HashMap<String, u64>,
     /// Rows in a page; 0 means 2.
     pub page_rows: usize,
+    /// Rows that the table says it has.
+    pub rows_told: u64,
+    /// The segments of each broadcast, and the last step with its ticket of each segment.
+    pub segments: HashMap<String, u32>,
+    pub turns: HashMap<(String, u32), (u64, String)>,
     pub presence: BTreeMap<String, PresenceItem>,
     /// What the sockets answer, in turn; then they deliver.
     pub answers: HashMap<String, VecDeque<Posted>>,
     /// Every post, delivered or not.
     pub posts: Vec<(String, String, Posted)>,
+    /// When each began (epoch microseconds).
+    pub post_times: Vec<u64>,
     /// What queues and topics were sent, with the delay.
     pub sent: Vec<(&'static str, Message, u32)>,
     pub documents: HashMap<String, KeyDocument>,
@@ -138,12 +147,21 @@ impl Cloud {
 
 impl Clock for Cloud {
     fn now(&self) -> u64 {
-        self.state().now
+        let state = self.state();
+        state.now + state.waited_us / 1000
     }
 
     async fn pause(&self, longest: Duration) {
         self.state().pauses.push(longest);
         tokio::task::yield_now().await;
+    }
+
+    async fn wait(&self, time: Duration) {
+        // Whatever else is ready comes first: no time passes for those who need none.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        self.state().waited_us += u64::try_from(time.as_micros()).unwrap();
     }
 }
 
@@ -159,6 +177,11 @@ impl Keys for Cloud {
 
 impl Sockets for Cloud {
     async fn post(&self, connection_id: &str, data: &str) -> Posted {
+        {
+            let mut state = self.state();
+            let at = state.now * 1000 + state.waited_us;
+            state.post_times.push(at);
+        }
         let posted = self.call("post", |state| {
             let next = state.answers.get_mut(connection_id).and_then(VecDeque::pop_front);
             let posted = next.unwrap_or(Posted::Delivered);

@@ -2,7 +2,8 @@
 
 use super::{Cloud, State};
 use crate::ports::{
-    Audience, Connection, Cursor, LiveConnections, OpenConnections, Page, PortError, Presence, PresenceItem, Written,
+    Audience, Connection, Cursor, LiveConnections, OpenConnections, Page, Part, PortError, Presence, PresenceItem,
+    Turn, Turns, Written,
 };
 
 impl OpenConnections for Cloud {
@@ -27,8 +28,13 @@ impl Audience for Cloud {
         self.call("query", |state| page(state, from, |connection| connection.user_id == user_id)).await
     }
 
-    async fn everyone(&self, from: Option<&Cursor>) -> Result<Page, PortError> {
-        self.call("scan", |state| page(state, from, |_| true)).await
+    async fn everyone(&self, part: Part, from: Option<&Cursor>) -> Result<Page, PortError> {
+        let is_in = |row: &Connection| row.user_id.bytes().map(u32::from).sum::<u32>() % part.segments == part.segment;
+        self.call("scan", |state| page(state, from, is_in)).await
+    }
+
+    async fn rows(&self) -> Result<u64, PortError> {
+        self.call("rows", |state| state.rows_told).await
     }
 
     async fn forget(&self, user_id: &str, connection_id: &str, connected_at: u64) -> Result<(), PortError> {
@@ -39,6 +45,25 @@ impl Audience for Cloud {
             }
         });
         forgotten.await
+    }
+}
+
+impl Turns for Cloud {
+    async fn settle_segments(&self, job: &str, segments: u32, _now: u64) -> Result<u32, PortError> {
+        self.call("settle", |state| *state.segments.entry(job.to_owned()).or_insert(segments)).await
+    }
+
+    async fn take(&self, turn: &Turn<'_>, _now: u64) -> Result<Written, PortError> {
+        let taken = self.call("take", |state| {
+            let wanted = (turn.step, turn.ticket.to_owned());
+            let held = state.turns.entry((turn.job.to_owned(), turn.segment)).or_insert_with(|| wanted.clone());
+            if held.0 > wanted.0 || (held.0 == wanted.0 && *held != wanted) {
+                return Written::Conflict;
+            }
+            *held = wanted;
+            Written::Done
+        });
+        taken.await
     }
 }
 

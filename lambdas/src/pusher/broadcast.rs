@@ -133,3 +133,6 @@ fn rest(item: &WorkItem, done: &[Recipient], left: usize, next: Option<Cursor>) 
 fn ticket() -> String {
     format!("{:016x}", rand::random::<u64>())
 }
+
+#[cfg(test)]
+mod tests;

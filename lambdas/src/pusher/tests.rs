@@ -5,21 +5,46 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 use sumu_contract::settings::EmptyUsers;
 
-use super::Pusher;
+use super::{Ports, Pusher, PusherError, Rules};
 use crate::fakes::{Channel, Cloud, run};
 use crate::ports::{Attribute, Posted};
 
 const NOW: u64 = 1_700_000_000_000;
 const OLD: u64 = NOW - 60_000;
 
-fn pusher(cloud: &Cloud) -> Pusher<Cloud, Cloud, Channel, Channel, Cloud> {
-    let queues = (cloud.named("retries"), cloud.named("dead letters"));
-    Pusher::new((cloud.clone(), cloud.clone()), queues, cloud.clone(), EmptyUsers::Broadcast, 3)
+/// The deadline of every event that does not say otherwise.
+const DEADLINE: u64 = NOW + 120_000;
+
+pub(super) fn rules() -> Rules {
+    Rules {
+        pushes_queue: "pushes".into(),
+        empty_users: EmptyUsers::Broadcast,
+        max_attempts: 3,
+        max_rate: 7000,
+        max_concurrency: 10,
+    }
+}
+
+pub(super) fn pusher(cloud: &Cloud, rules: Rules) -> Pusher<Cloud, Cloud, Channel, Cloud> {
+    let ports = Ports {
+        audience: cloud.clone(),
+        sockets: cloud.clone(),
+        pushes: cloud.named("pushes"),
+        dead_letters: cloud.named("dead letters"),
+        pushes_dead_letters: cloud.named("pushes dead letters"),
+        clock: cloud.clone(),
+    };
+    Pusher::new(ports, rules)
+}
+
+fn handle(cloud: &Cloud, event: Value) -> Result<Value, PusherError> {
+    run(pusher(cloud, rules()).handle(event, DEADLINE))
 }
 
 /// Three users with two connections each.
 fn cloud() -> Cloud {
     let cloud = Cloud::at(NOW);
+    cloud.state().page_rows = 1000;
     for user in ["a", "b", "c"] {
         for n in 1..=2 {
             cloud.open(user, &format!("{user}{n}"), OLD, Some(NOW / 1000 + 100));
@@ -42,7 +67,7 @@ fn sns(body: &Value) -> Value {
 }
 
 fn push(cloud: &Cloud, event: Value) -> Vec<String> {
-    let answer = run(pusher(cloud).handle(event)).unwrap();
+    let answer = handle(cloud, event).unwrap();
     let failures = answer["batchItemFailures"].as_array().unwrap().iter();
     failures.map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
 }
@@ -128,7 +153,7 @@ fn a_bad_record_that_cannot_be_set_aside_comes_again() {
     cloud.fail("dead letters", 1);
     assert_eq!(push(&cloud, sqs(&[json!({"users": ["a"], "data": 1}), json!("bad")])), ["m1"]);
     cloud.fail("dead letters", 1);
-    assert!(run(pusher(&cloud).handle(sns(&json!("bad")))).is_err());
+    assert!(handle(&cloud, sns(&json!("bad"))).is_err());
     assert!(push(&cloud, sns(&json!("bad"))).is_empty());
     assert_eq!(cloud.sent_to("dead letters").len(), 1);
 }
@@ -155,7 +180,7 @@ fn a_gone_connection_is_forgotten_unless_it_may_be_opening() {
     assert!(push(&cloud, sqs(&[json!({"users": ["a"], "data": 1})])).is_empty());
     assert_eq!(cloud.reached(), ["a2"]);
     assert!(!cloud.has_row("a", "a1") && cloud.has_row("a", "young"));
-    let retries = cloud.sent_to("retries");
+    let retries = cloud.sent_to("pushes");
     assert_eq!(retries.len(), 1);
     assert_eq!(retries[0].1, 5);
     assert!(retries[0].0.body.contains("young") && !retries[0].0.body.contains("a1"));
@@ -183,7 +208,7 @@ fn what_may_pass_is_tried_three_times_and_neighbours_do_not_wait() {
     let item = format!(
         r#"{{"target":{{"connections":[{{"user_id":"a","connection_id":"a2","connected_at":{OLD}}}]}},"data":1,"id":"n1","attempt":1}}"#
     );
-    assert_eq!(cloud.sent_to("retries")[0].0.body, item);
+    assert_eq!(cloud.sent_to("pushes")[0].0.body, item);
 }
 
 #[test]
@@ -193,14 +218,14 @@ fn a_retry_item_is_served_and_ends_in_the_dead_letter_queue() {
     let mut event = sqs(&[json!({"target": {"connections": ["a1"]}, "data": {"k": "v"}})]);
     for (attempt, delay) in [(1, 5), (2, 10)] {
         push(&cloud, event);
-        let (item, delayed) = cloud.sent_to("retries").pop().unwrap();
+        let (item, delayed) = cloud.sent_to("pushes").pop().unwrap();
         assert_eq!(delayed, delay);
         let item: Value = serde_json::from_str(&item.body).unwrap();
         assert_eq!(item["attempt"], attempt);
         event = sqs(&[item]);
     }
     push(&cloud, event);
-    assert_eq!(cloud.sent_to("retries").len(), 2);
+    assert_eq!(cloud.sent_to("pushes").len(), 2);
     let (letter, _) = &cloud.sent_to("dead letters")[0];
     assert_eq!(letter.attributes, [Attribute::text("reason", "undelivered after the last attempt")]);
     assert_eq!(letter.body, r#"{"target":{"connections":["a1"]},"data":{"k":"v"},"attempt":3}"#);
@@ -238,7 +263,7 @@ fn users_that_cannot_be_read_come_again_without_the_others() {
     let unread = if reached == ["a1", "a2"] { "b" } else { "a" };
     assert_eq!(reached.len(), 2);
     let item = format!(r#"{{"target":{{"users":["{unread}"]}},"data":1,"attempt":1}}"#);
-    assert_eq!(cloud.sent_to("retries")[0].0.body, item);
+    assert_eq!(cloud.sent_to("pushes")[0].0.body, item);
 }
 
 #[test]
@@ -248,7 +273,7 @@ fn a_record_that_cannot_be_worked_off_is_reported_alone() {
     assert_eq!(push(&cloud, sqs(&[json!({"data": 1}), json!({"users": ["b"], "data": 2})])), ["m0"]);
     assert_eq!(cloud.reached(), ["b1", "b2"]);
     cloud.fail("scan", 1);
-    assert!(run(pusher(&cloud).handle(sns(&json!({"data": 1})))).is_err());
+    assert!(handle(&cloud, sns(&json!({"data": 1}))).is_err());
 }
 
 #[test]
@@ -258,8 +283,8 @@ fn a_retry_item_that_cannot_be_put_fails_its_record() {
     {
         let cloud = cloud();
         answers(&cloud, "a1", &[Posted::Throttled; 3]);
-        cloud.fail("retries", 1);
-        let answer = run(pusher(&cloud).handle(event));
+        cloud.fail("pushes", 1);
+        let answer = handle(&cloud, event);
         assert_eq!(answer.is_ok(), is_sqs);
         if let Ok(answer) = answer {
             assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "m0"}]}));
@@ -273,5 +298,5 @@ fn a_record_of_nobody_is_set_aside_and_an_event_without_records_is_an_error() {
     assert!(push(&cloud, json!({"Records": [{"users": ["a"], "data": 1}]})).is_empty());
     assert_eq!(cloud.sent_to("dead letters").len(), 1);
     assert!(cloud.reached().is_empty());
-    assert!(run(pusher(&cloud).handle(json!({"users": ["a"], "data": 1}))).is_err());
+    assert!(handle(&cloud, json!({"users": ["a"], "data": 1})).is_err());
 }

@@ -189,7 +189,7 @@ fn what_was_deleted_behind_its_back_is_made_again_and_works() -> Result<()> {
         scene.kill_operator()?;
         delete_one_of_everything(scene, &sdk, &prefix, &old_api).await?;
         let inventory = scene.inventory().await?;
-        for (kind, count) in [("api", 0), ("function", 3), ("role", 3), ("table", 1), ("queue", 3), ("topic", 1)] {
+        for (kind, count) in [("api", 0), ("function", 3), ("role", 3), ("table", 1), ("queue", 5), ("topic", 1)] {
             ensure_eq!(inventory.count(kind), count, "each {kind} that the test has left, of\n{inventory}");
         }
 
@@ -279,13 +279,14 @@ fn reaches_aws(before: &Snapshot, after: &Snapshot) -> Result<()> {
     for (setting, part) in [
         ("function authorizer: environment", r#""SUMU_PRINCIPAL_CLAIM": "uid""#),
         ("function routes: environment", r#""SUMU_CONNECTION_TTL_SECONDS": "9000""#),
+        ("function pusher: environment", r#""SUMU_MAX_CONCURRENCY": "3""#),
         ("function pusher: event sources", "Some(3)"),
     ] {
         let value = after.get(setting).cloned().unwrap_or_default();
         ensure!(value.contains(part), "{setting} lacks {part}: {value}");
         expected.insert(setting.to_owned(), value);
     }
-    for queue in ["notifications", "notifications-dead-letters", "messages", "messages-dead-letters"] {
+    for queue in snapshot::QUEUES {
         let setting = format!("queue {queue}: tags");
         let value = after.get(&setting).cloned().unwrap_or_default();
         ensure!(value.contains(r#""team": "chat""#), "{setting}: {value}");

@@ -14,7 +14,15 @@ use sumu_tests::{Context, Result};
 pub type Snapshot = BTreeMap<String, String>;
 
 const FUNCTIONS: [&str; 4] = ["authorizer", "routes", "pusher", "watchdog"];
-const QUEUES: [&str; 4] = ["notifications", "notifications-dead-letters", "messages", "messages-dead-letters"];
+/// The queues of a stack.
+pub const QUEUES: [&str; 6] = [
+    "notifications",
+    "notifications-dead-letters",
+    "messages",
+    "messages-dead-letters",
+    "pushes",
+    "pushes-dead-letters",
+];
 const TABLES: [&str; 2] = ["connections", "presence"];
 const TOPICS: [&str; 2] = ["notifications", "messages"];
 
