@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use sumu_contract::Function;
 use sumu_contract::message::ROUTE_KEYS;
-use sumu_operator::stack::name::{QueueId, TableId, TopicId};
+use sumu_operator::stack::name::{QueueId, SourceId, TableId, TopicId};
 
 use crate::cloud::{MemoryCloud, Pace};
 use crate::fixtures::{Fixture, stack};
@@ -48,9 +48,10 @@ fn assert_whole(cloud: &MemoryCloud, fixture: &Fixture) {
     assert!(held.roles.keys().eq(&Function::ALL), "roles: {:?}", held.roles.keys());
     assert!(held.functions.keys().eq(&Function::ALL), "functions: {:?}", held.functions.keys());
     assert_eq!(held.topics[&TopicId::Notifications].subscriptions.len(), 1);
-    let sources: Vec<Function> = held.sources.iter().map(|source| source.function).collect();
-    assert_eq!(sources.iter().collect::<BTreeSet<_>>(), BTreeSet::from([&Function::Pusher, &Function::Watchdog]));
-    assert_eq!(sources.len(), 2, "an event source is there twice");
+    let fed: BTreeSet<(Function, &str)> =
+        held.sources.iter().map(|source| (source.function, source.source_arn.as_str())).collect();
+    assert_eq!(fed.len(), SourceId::ALL.len(), "an event source is missing: {fed:?}");
+    assert_eq!(held.sources.len(), SourceId::ALL.len(), "an event source is there twice");
     let [api] = &held.apis[..] else { panic!("there is not exactly one api but {}", held.apis.len()) };
     assert_eq!([api.authorizers.len(), api.integrations.len(), api.stages.len()], [1, 1, 1]);
     let routes: BTreeSet<&str> = api.routes.iter().map(|route| route.key.as_str()).collect();

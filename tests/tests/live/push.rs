@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 use sumu_tests::backend::{Backend, Received};
@@ -64,14 +65,19 @@ impl<'a> Audience<'a> {
 
     /// Waits until the pusher has done with all that was sent to the queue: then every post has been made.
     async fn queue_is_done(&self) -> Result<()> {
+        self.is_empty(self.queue).await
+    }
+
+    /// Waits until a queue has nothing any more, neither to be received nor being worked off.
+    async fn is_empty(&self, queue: &str) -> Result<()> {
         let client = aws_sdk_sqs::Client::new(&self.scene.sdk().await);
-        eventually(PATIENCE, "the notifications queue to be empty", async || {
+        eventually(PATIENCE, &format!("{queue} to be empty"), async || {
             let names = [
                 QueueAttributeName::ApproximateNumberOfMessages,
                 QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
                 QueueAttributeName::ApproximateNumberOfMessagesDelayed,
             ];
-            let request = client.get_queue_attributes().queue_url(self.queue).set_attribute_names(Some(names.to_vec()));
+            let request = client.get_queue_attributes().queue_url(queue).set_attribute_names(Some(names.to_vec()));
             let answer = request.send().await?;
             let counts = answer.attributes().context("no attributes")?;
             ensure!(counts.values().all(|count| count == "0"), "{counts:?}");
@@ -208,4 +214,63 @@ fn a_stack_that_rejects_empty_lists_of_users_broadcasts_only_when_told_so() -> R
         all.backend.send(all.queue, r#"{"target":{"broadcast":true},"data":"all"}"#).await?;
         all.expect(r#""all""#, [true, true, true]).await
     })
+}
+
+/// Rows that are read and, because their user is excluded, not posted to: more than a page, and in one segment.
+const CROWD: usize = 1_200;
+
+/// What `DynamoDB` takes in one batch.
+const BATCH: usize = 25;
+
+#[test]
+fn a_broadcast_over_several_pages_reaches_everybody_once() -> Result<()> {
+    scene("pages").play(async |scene| {
+        fill_table(scene).await?;
+        let mut all = Audience::connect(scene).await?;
+        let pushes = all.queue.replace("-notifications", "-pushes");
+        ensure!(pushes != all.queue, "the name of the queue has changed: {pushes}");
+        // One whose network is gone without a word, and one who does not read for now.
+        scene.connect("dead").await?.abort();
+        let mut slow = scene.connect("slow").await?;
+
+        all.backend.publish(all.topic, &format!(r#"{{"exclude_users": ["crowd"], "data": {DATA}}}"#)).await?;
+        for client in [&mut all.phone, &mut all.laptop, &mut all.bob] {
+            ensure_eq!(client.next_text().await?, FRAME, "what came first");
+        }
+        all.is_empty(&pushes).await?;
+        ensure_eq!(slow.next_text().await?, FRAME, "what came to the slow one");
+
+        all.backend.send(all.queue, r#"{"exclude_users": ["bob", "crowd"], "data": "second"}"#).await?;
+        for client in [&mut all.phone, &mut all.laptop] {
+            ensure_eq!(client.next_text().await?, r#""second""#, "what came then");
+        }
+        all.queue_is_done().await?;
+        all.is_empty(&pushes).await?;
+        for client in [&mut all.phone, &mut all.laptop, &mut all.bob] {
+            client.ensure_silent().await?;
+        }
+        let logs = scene.testbed.aws().function_logs(&scene.prefix()).await?;
+        ensure!(logs.contains("broadcast divided"), "the broadcast was not divided");
+        Ok(())
+    })
+}
+
+/// Puts the connections of one user into the table.
+async fn fill_table(scene: &Scene) -> Result<()> {
+    let client = aws_sdk_dynamodb::Client::new(&scene.sdk().await);
+    let table = scene.text("/connectionsTable/name")?;
+    for start in (0..CROWD).step_by(BATCH) {
+        let mut rows = Vec::new();
+        for n in start..start + BATCH {
+            let row = PutRequest::builder()
+                .item("user_id", AttributeValue::S("crowd".to_owned()))
+                .item("connection_id", AttributeValue::S(format!("crowd{n}=")))
+                .item("connected_at", AttributeValue::N("1700000000000".to_owned()))
+                .build()?;
+            rows.push(WriteRequest::builder().put_request(row).build());
+        }
+        let answer = client.batch_write_item().request_items(table, rows).send().await?;
+        ensure!(answer.unprocessed_items().is_none_or(|left| left.is_empty()), "rows were not put");
+    }
+    Ok(())
 }

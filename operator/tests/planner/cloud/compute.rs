@@ -5,7 +5,7 @@ use sumu_operator::cloud::{CloudError, Kind};
 use sumu_operator::observed::{FunctionState, Readiness, SourceState};
 use sumu_operator::packages::Package;
 use sumu_operator::plan::step::{Configuration, FunctionStep, SourceStep};
-use sumu_operator::stack::name::{QueueId, SourceId, TableId, Tags};
+use sumu_operator::stack::name::{SourceId, TableId, Tags};
 use sumu_operator::sumu_stack::Architecture;
 
 use super::{Answer, Work, World, refusal, refuse};
@@ -225,12 +225,9 @@ impl World {
             return propagating("Function does not exist");
         }
         self.role_has_policy(operation, id.function())?;
-        let exists = match id {
-            SourceId::Notifications => {
-                arn == self.names.queue_arn(QueueId::Notifications)
-                    && self.held.queues.contains_key(&QueueId::Notifications)
-            }
-            SourceId::Connections => {
+        let exists = match id.queue() {
+            Some(queue) => arn == self.names.queue_arn(queue) && self.held.queues.contains_key(&queue),
+            None => {
                 let table = self.held.tables.get(&TableId::Connections);
                 table.and_then(|table| table.stream_arn.as_deref()) == Some(arn)
             }

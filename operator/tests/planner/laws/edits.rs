@@ -26,7 +26,14 @@ const EDITS: &[(&str, &[&str])] = &[
     ("gateway: {throttling: {burstLimit: 12}}", &["~ stage prod"]),
     ("presence: {source: Both}", &["~ function watchdog configuration"]),
     ("pusher: {emptyUsers: Reject}", &["~ function pusher configuration"]),
-    ("pusher: {maxConcurrency: 99}", &["~ event source notifications queue to pusher"]),
+    (
+        "pusher: {maxConcurrency: 99}",
+        &[
+            "~ function pusher configuration",
+            "~ event source notifications queue to pusher",
+            "~ event source pushes queue to pusher",
+        ],
+    ),
     ("pusher: {maxAttempts: 9}", &["~ function pusher configuration"]),
     (
         "functions: {architecture: arm64}",
@@ -53,7 +60,7 @@ const EDITS: &[(&str, &[&str])] = &[
     // Accepted but without effect in this version.
     ("connections: {pointInTimeRecovery: true}", &[]),
     ("presence: {gracePeriodSeconds: 10}", &[]),
-    ("pusher: {maxRate: 10}", &[]),
+    ("pusher: {maxRate: 10}", &["~ function pusher configuration"]),
     ("export: {configMapName: addresses}", &[]),
     ("suspend: true", &[]),
     ("deletionPolicy: Retain", &[]),

@@ -45,6 +45,8 @@ fn every_subset_of_queues_and_topics_is_completed() {
         &|held| drop(held.queues.remove(&QueueId::NotificationsDeadLetters)),
         &|held| drop(held.queues.remove(&QueueId::Messages)),
         &|held| drop(held.queues.remove(&QueueId::MessagesDeadLetters)),
+        &|held| drop(held.queues.remove(&QueueId::Pushes)),
+        &|held| drop(held.queues.remove(&QueueId::PushesDeadLetters)),
         &|held| drop(held.topics.remove(&TopicId::Notifications)),
         &|held| drop(held.topics.remove(&TopicId::Messages)),
         &|held| held.topics.values_mut().for_each(|topic| topic.subscriptions.clear()),

@@ -181,7 +181,7 @@ pub(super) const SOURCES: &[Drift] = &[
     Drift {
         name: "nothing feeds the pusher",
         change: |world| world.held.sources.retain(|source| source.function != Pusher),
-        repair: &["+ event source notifications queue to pusher"],
+        repair: &["+ event source notifications queue to pusher", "+ event source pushes queue to pusher"],
     },
     Drift {
         name: "an event source is switched off",
