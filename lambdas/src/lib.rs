@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | API Gateway asks its REQUEST authorizer about a `$connect` | `authorizer` | [`authorizer`] |
 //! | API Gateway's `$connect`, `$disconnect`, `ping`, `send`, `publish`, `$default` | `routes` | [`routes`] |
-//! | SQS batch of the notifications queue; SNS record of the notifications topic | `pusher` | [`pusher`] |
+//! | SQS batch of the notifications or the pushes queue; SNS record of the notifications topic | `pusher` | [`pusher`] |
 //! | `DynamoDB` stream batch of the connections table | `watchdog` | [`watchdog`] |
 //!
 //! Every function has the same shape: event → parse each record alone → decide (pure) → perform through narrow

@@ -130,7 +130,7 @@ impl<A: Audience + Turns, S: Sockets, Q: Queue, C: Clock> Pusher<A, S, Q, C> {
             match (result, &record.origin) {
                 (Ok(more), _) => counts += more,
                 (Err(Unserved), Origin::Queue { message_id, .. }) => {
-                    failures.push(json!({"itemIdentifier": message_id}))
+                    failures.push(json!({"itemIdentifier": message_id}));
                 }
                 (Err(Unserved), Origin::Topic { .. } | Origin::Unknown) => unreportable += 1,
             }

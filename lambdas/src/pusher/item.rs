@@ -57,6 +57,7 @@ struct Form<N> {
 
 impl WorkItem {
     /// Reads a body from the pusher's own queue; nothing when it is no work item but a retry item.
+    #[must_use]
     pub fn parse(text: &str) -> Option<Result<Self, BadRequest>> {
         // Only the members that make an item are looked for: a retry item has none of them.
         let form: Form<Box<RawValue>> = serde_json::from_str(text).ok()?;

@@ -250,7 +250,8 @@ fn a_broadcast_over_several_pages_reaches_everybody_once() -> Result<()> {
             client.ensure_silent().await?;
         }
         let logs = scene.testbed.aws().function_logs(&scene.prefix()).await?;
-        ensure!(logs.contains("broadcast divided"), "the broadcast was not divided");
+        ensure_eq!(logs.matches("broadcast divided").count(), 2, "broadcasts that were divided");
+        ensure!(logs.contains(r#""items":1,"#), "no segment had a second page");
         Ok(())
     })
 }

@@ -225,12 +225,11 @@ impl World {
             return propagating("Function does not exist");
         }
         self.role_has_policy(operation, id.function())?;
-        let exists = match id.queue() {
-            Some(queue) => arn == self.names.queue_arn(queue) && self.held.queues.contains_key(&queue),
-            None => {
-                let table = self.held.tables.get(&TableId::Connections);
-                table.and_then(|table| table.stream_arn.as_deref()) == Some(arn)
-            }
+        let exists = if let Some(queue) = id.queue() {
+            arn == self.names.queue_arn(queue) && self.held.queues.contains_key(&queue)
+        } else {
+            let table = self.held.tables.get(&TableId::Connections);
+            table.and_then(|table| table.stream_arn.as_deref()) == Some(arn)
         };
         if exists { Ok(()) } else { propagating("Stream not found") }
     }
