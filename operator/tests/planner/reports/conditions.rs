@@ -35,7 +35,7 @@ fn a_stack_in_the_making_says_what_is_made_and_what_is_waited_for() {
     Connections False Progressing: changing table connections time to live by delete_at on
     Notifications False Waiting: subscription of the pusher waits for the pusher's permission for sns.amazonaws.com
     Messages True Settled: In place
-    Functions False Waiting: function authorizer is Pending; function routes is Pending; function pusher is Pending; and 3 more
+    Functions False Waiting: function authorizer is Pending; function routes is Pending; function pusher is Pending; and 4 more
     Gateway False Progressing: creating deployment (sumu 679f0aeb08041746)
     ");
 }
@@ -184,7 +184,7 @@ fn a_stack_that_is_deleted_says_what_is_still_there() {
     assert_snapshot!(story, @"
     Ready False Deleting: Deleting: deleting api 3c6ef362
     Ready False Deleting: Deleting: deleting function authorizer; deleting function routes
-    Ready False Deleting: Deleting: role authorizer stays until function authorizer is gone; role routes stays until function routes is gone; role pusher stays until function pusher is gone; and 11 more
+    Ready False Deleting: Deleting: role authorizer stays until function authorizer is gone; role routes stays until function routes is gone; role pusher stays until function pusher is gone; and 12 more
     Ready False Deleting: Deleting: deleting role authorizer policy; deleting role authorizer; deleting role routes policy; and 3 more
     Ready False Deleting: Deleting: deleting function pusher; deleting function watchdog
     Ready False Deleting: Deleting: role pusher stays until function pusher is gone; role watchdog stays until function watchdog is gone; log group pusher stays until function pusher is gone; and 3 more
