@@ -55,34 +55,35 @@ impl<'a> Audience<'a> {
                 ensure_eq!(got, frame, "what came to {who}");
             }
         }
-        self.queue_is_done().await?;
+        queue_is_done(self.scene).await?;
         for (who, client) in [("phone", &mut self.phone), ("laptop", &mut self.laptop), ("bob", &mut self.bob)] {
             client.ensure_silent().await.with_context(|| who.to_owned())?;
         }
         Ok(())
     }
 
-    /// Waits until the pusher has done with all that was sent to the queue: then every post has been made.
-    async fn queue_is_done(&self) -> Result<()> {
-        let client = aws_sdk_sqs::Client::new(&self.scene.sdk().await);
-        eventually(PATIENCE, "the notifications queue to be empty", async || {
-            let names = [
-                QueueAttributeName::ApproximateNumberOfMessages,
-                QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-                QueueAttributeName::ApproximateNumberOfMessagesDelayed,
-            ];
-            let request = client.get_queue_attributes().queue_url(self.queue).set_attribute_names(Some(names.to_vec()));
-            let answer = request.send().await?;
-            let counts = answer.attributes().context("no attributes")?;
-            ensure!(counts.values().all(|count| count == "0"), "{counts:?}");
-            Ok(())
-        })
-        .await
-    }
-
     async fn connection_id(client: &mut Client) -> Result<String> {
         Ok(text(&client.ping().await?, "/connectionId")?.to_owned())
     }
+}
+
+/// Waits until the pusher has done with all that was sent to the queue: then every post has been made.
+pub async fn queue_is_done(scene: &Scene) -> Result<()> {
+    let client = aws_sdk_sqs::Client::new(&scene.sdk().await);
+    let queue = scene.text("/notifications/queueUrl")?;
+    eventually(PATIENCE, "the notifications queue to be empty", async || {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let request = client.get_queue_attributes().queue_url(queue).set_attribute_names(Some(names.to_vec()));
+        let answer = request.send().await?;
+        let counts = answer.attributes().context("no attributes")?;
+        ensure!(counts.values().all(|count| count == "0"), "{counts:?}");
+        Ok(())
+    })
+    .await
 }
 
 #[test]
