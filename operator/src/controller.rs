@@ -19,6 +19,7 @@ mod clouds;
 mod kubernetes;
 mod memory;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ use kube::core::error_boundary::{DeserializeGuard, InvalidObject};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource as _, ResourceExt};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::{debug, error, info, warn};
 
 use crate::arguments::RunArguments;
@@ -63,6 +65,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The process cannot be told to stop.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
     /// The API server has refused a call about one object.
     #[error("{action} failed")]
     Kubernetes {
@@ -90,6 +95,8 @@ struct Context {
 pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     // Several TLS providers may be compiled in; this one is ours. An error means that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // From here on, so that an operator that is stopped while it starts ends as well as any other.
+    let stop = stop_signal().map_err(Error::Signals)?;
     let packages = Packages::load(&arguments.functions_dir)
         .map_err(|source| Error::Packages { folder: arguments.functions_dir.display().to_string(), source })?;
     let client = Client::try_default().await.map_err(Error::Connect)?;
@@ -109,7 +116,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     info!(namespace = arguments.namespace.as_deref().unwrap_or("all"), region = arguments.region, "operator started");
     Controller::new(stacks, watcher::Config::default())
         .with_config(Config::default().concurrency(arguments.concurrency))
-        .shutdown_on_signal()
+        .graceful_shutdown_on(stop)
         .run(reconcile, on_error, context)
         .for_each(|result| async move {
             if let Err(error) = result {
@@ -119,6 +126,23 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
         .await;
     info!("operator stopped");
     Ok(())
+}
+
+/// Ends when the process is told to stop, by a cluster or by Ctrl-C.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + Sync + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("told to stop; what is under way is finished first");
+        // Nobody listens when the operator has ended already.
+        let _ = stop.send(());
+    });
+    Ok(async move { stopped.await.unwrap_or_default() })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]

@@ -11,6 +11,7 @@
 //! | [`operator`] | `sumu-operator run` as a process, and what its log tells |
 //! | [`client`] | a WebSocket client |
 //! | [`backend`] | plain boto3 |
+//! | [`document`] | the blocks of a document, which tests run |
 //! | [`guard`] | child processes that cannot outlive us |
 //! | [`folder`] | logs and files of a run, and their removal |
 //! | [`poll`] | waiting, with a deadline and a good last word |
@@ -24,6 +25,7 @@
 pub mod aws;
 pub mod backend;
 pub mod client;
+pub mod document;
 mod error;
 pub mod folder;
 pub mod guard;

@@ -43,6 +43,12 @@ pub fn python() -> Result<PathBuf> {
     existing(cache()?.join("testbed/venv/bin/python"), "run `make setup`")
 }
 
+/// The JavaScript packages of the documents' examples.
+pub fn node_modules() -> Result<PathBuf> {
+    let folder = cache()?.join("testbed/node/node_modules");
+    if folder.is_dir() { Ok(folder) } else { Err(absent(&folder, "run `make setup`")) }
+}
+
 /// A program of this workspace, from the target folder that the running program is in.
 pub fn program(name: &str) -> Result<PathBuf> {
     let running = std::env::current_exe()?;
@@ -98,5 +104,9 @@ fn changed(path: &Path) -> Result<SystemTime> {
 }
 
 fn existing(path: PathBuf, remedy: &str) -> Result<PathBuf> {
-    if path.is_file() { Ok(path) } else { Err(Error::new(format!("{} is not there: {remedy}", path.display()))) }
+    if path.is_file() { Ok(path) } else { Err(absent(&path, remedy)) }
+}
+
+fn absent(path: &Path, remedy: &str) -> Error {
+    Error::new(format!("{} is not there: {remedy}", path.display()))
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes the programs of the testbed: the Kubernetes API server, etcd and kubectl from the pinned Go module,
-# and a Python environment with the AWS emulator and boto3 from the hash-pinned requirements.
+# a Python environment with the AWS emulator and boto3 from the hash-pinned requirements, and the two JavaScript
+# packages of the examples in docs/protocol.md from the lock with their hashes.
 #
 # Everything goes to ${SUMU_CACHE:-$HOME/.cache/sumu}/testbed and is left alone while its pins stay the same.
 # A run that was cut short leaves nothing that a later run would take for complete: each program is renamed
-# into place, and the link `venv` and the stamp of `bin` are written last.
+# into place, and the links `venv` and `node` and the stamp of `bin` are written last.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -71,5 +72,25 @@ python_environment() {
     find "$cache" -maxdepth 1 -name 'venv-*' ! -name "$name" -exec rm -rf {} +
 }
 
+node_environment() {
+    local name
+    need node "install Node 20 or newer"
+    need npm "it comes with Node"
+    name=node-$( (cat "$here/node/package.json" "$here/node/package-lock.json"; node -v) | digest)
+    if [ "$(readlink "$cache/node" 2>/dev/null)" = "$name" ] && [ -d "$cache/node/node_modules" ]; then return; fi
+
+    say "installing the JavaScript packages of the examples"
+    rm -rf "$cache/${name:?}"
+    mkdir "$cache/$name"
+    cp "$here/node/package.json" "$here/node/package-lock.json" "$cache/$name"
+    # No package may run a script of its own here.
+    (cd "$cache/$name" && npm ci --ignore-scripts --no-audit --no-fund --silent)
+    rm -rf "$cache/.node.new"
+    ln -s "$name" "$cache/.node.new"
+    mv -T "$cache/.node.new" "$cache/node"
+    find "$cache" -maxdepth 1 -name 'node-*' ! -name "$name" -exec rm -rf {} +
+}
+
 programs
 python_environment
+node_environment

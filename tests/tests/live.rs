@@ -18,6 +18,8 @@ mod messages;
 mod neighbours;
 #[path = "live/presence.rs"]
 mod presence;
+#[path = "live/protocol.rs"]
+mod protocol;
 #[path = "live/push.rs"]
 mod push;
 #[path = "live/scene.rs"]

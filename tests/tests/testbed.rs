@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sumu_tests::document::{blocks, is_like};
 use sumu_tests::guard::Program;
 use sumu_tests::issuer::{AUDIENCE, Issuer};
 use sumu_tests::poll::free_ports;
@@ -206,5 +207,37 @@ async fn the_firebase_form_has_a_certificate_by_key_id() -> Result<()> {
     let map: Value = serde_json::from_str(&reqwest::get(issuer.x509_uri()).await?.text().await?)?;
     let certificate = map["rs256-1"].as_str().context("no certificate")?;
     ensure!(certificate.starts_with("-----BEGIN CERTIFICATE-----"), "got {certificate}");
+    Ok(())
+}
+
+#[test]
+fn every_block_of_a_document_is_found_with_its_line() -> Result<()> {
+    let found = blocks("words\n```js client\none\n\n    two\n```\n`code`\n```\n```\n")?;
+    let found: Vec<_> = found.iter().map(|block| (block.info.as_str(), block.line, block.text.as_str())).collect();
+    ensure_eq!(found, [("js client", 2, "one\n\n    two\n"), ("", 8, "")], "the blocks");
+    Ok(())
+}
+
+#[test]
+fn a_block_in_another_form_or_without_an_end_is_not_overlooked() -> Result<()> {
+    for other in ["~~~\n~~~\n", "- list\n  ```\n", "````\n````\n", "\n    indented\n", "```js\nno end\n"] {
+        ensure!(blocks(other).is_err(), "{other:?} was read");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_value_is_like_the_one_shown_only_where_the_document_leaves_it_open() -> Result<()> {
+    let shown = json!({"id": "…", "at": 1_790_000_000_000_u64, "list": [1, "…"]});
+    let like = json!({"id": "x", "at": 7, "list": [1, "y"]});
+    ensure!(is_like(&like, &shown), "it is like it");
+    for (member, value) in
+        [("id", json!("")), ("id", json!(7)), ("at", json!("7")), ("list", json!([1])), ("more", json!(1))]
+    {
+        let mut unlike = like.clone();
+        unlike[member] = value;
+        ensure!(!is_like(&unlike, &shown), "{unlike} is not like it");
+    }
+    ensure!(!is_like(&json!({"id": "x", "at": 7}), &shown), "a member is missing");
     Ok(())
 }

@@ -176,6 +176,37 @@ fn the_committed_crd_is_what_the_types_say() -> Result<()> {
     Ok(())
 }
 
+/// The texts of a source file that stand between `before` and `after` in one line.
+fn words<'a>(source: &'a str, before: &str, after: &str) -> Vec<&'a str> {
+    let word = |line: &'a str| line.trim().split_once(before)?.1.split_once(after).map(|(word, _)| word);
+    source.lines().filter_map(word).collect()
+}
+
+#[test]
+fn the_protocol_document_names_every_reason_and_code_that_there_is() -> Result<()> {
+    let root = workspace::root();
+    let document = std::fs::read_to_string(root.join("docs/protocol.md"))?;
+    let sources = [
+        ("pusher/request.rs", " => \"", "\",", 15),
+        ("pusher/delivery.rs", "const EXHAUSTED: &str = \"", "\";", 1),
+        ("routes/reply.rs", "(400, \"", "\"", 8),
+        ("routes/reply.rs", "(413, \"", "\"", 1),
+        ("routes/reply.rs", "(503, \"", "\"", 1),
+        ("routes/reply.rs", "(500, \"", "\"", 1),
+        ("authorizer/verdict.rs", " => \"", "\",", 15),
+    ];
+    let mut missing = Vec::new();
+    for (file, before, after, count) in sources {
+        let source = std::fs::read_to_string(root.join("lambdas/src").join(file))?;
+        let words = words(&source, before, after);
+        ensure!(words.len() >= count, "only {words:?} were found in {file}");
+        missing.extend(
+            words.iter().filter(|word| !document.contains(&format!("`{word}`"))).map(|word| format!("{file}: {word}")),
+        );
+    }
+    none(&missing, "docs/protocol.md names every reason, code and refusal")
+}
+
 #[test]
 fn functions_are_measured() {
     let text = "fn short() {\n    // why\n\n    one();\n}\nfn declared();\nfn line() -> u8 { 1 }\n    pub async fn two(\n        a: u8,\n    ) {\n        if a {\n        }\n    }\n";

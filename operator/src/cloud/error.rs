@@ -34,6 +34,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All classes.
+    pub const ALL: [Self; 10] = [
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::Propagating,
+        Self::Busy,
+        Self::Throttled,
+        Self::Unreachable,
+        Self::Internal,
+        Self::Denied,
+        Self::Quota,
+        Self::Rejected,
+    ];
+
     /// The word in conditions and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cloud::CloudError;
+use crate::cloud::{CloudError, Kind};
 use crate::converge::Pass;
 use crate::plan::{Part, Step, WaitReason};
 use crate::stack::{Invalid, not_in_effect_sentence};
@@ -86,10 +86,17 @@ pub(super) fn deleting(pass: &Pass) -> Vec<News> {
         None => ("Deleting", "Deleting: nothing is left in AWS".to_owned()),
         Some(part) => {
             let is_expected = matches!(part.reason.as_str(), PROGRESSING | "Waiting");
-            (if is_expected { "Deleting" } else { &part.reason }, format!("Deleting: {}", part.message))
+            (if is_expected { "Deleting" } else { &part.reason }, deleting_sentence(&part.message))
         }
     };
     vec![News::new(READY, ConditionStatus::False, reason, message)]
+}
+
+fn deleting_sentence(message: &str) -> String {
+    match message.strip_prefix("deleting ") {
+        Some(what) => format!("Deleting {what}"),
+        None => format!("Deleting: {message}"),
+    }
 }
 
 /// Says which fields of the spec do nothing, also in the one sentence that everybody reads.
@@ -112,11 +119,12 @@ fn ready(parts: &[News]) -> News {
 
 /// The part that says most about why the stack is not as it should be.
 fn worst(parts: &[News]) -> Option<&News> {
-    // A failure says more than a wait, and a wait that needs a person more than one that ends by itself.
+    // A failure says more than a wait, and what needs a person more than what ends by itself.
     let severity = |news: &&News| match news.reason.as_str() {
         "Waiting" => 1,
         PROGRESSING => 2,
-        _ => 3,
+        reason if Kind::ALL.iter().any(|kind| kind.is_transient() && kind.as_str() == reason) => 3,
+        _ => 4,
     };
     parts.iter().filter(|news| news.status != ConditionStatus::True).max_by_key(severity)
 }

@@ -57,39 +57,39 @@ impl<'a> Audience<'a> {
                 ensure_eq!(got, frame, "what came to {who}");
             }
         }
-        self.queue_is_done().await?;
+        queue_is_done(self.scene).await?;
         for (who, client) in [("phone", &mut self.phone), ("laptop", &mut self.laptop), ("bob", &mut self.bob)] {
             client.ensure_silent().await.with_context(|| who.to_owned())?;
         }
         Ok(())
     }
 
-    /// Waits until the pusher has done with all that was sent to the queue: then every post has been made.
-    async fn queue_is_done(&self) -> Result<()> {
-        self.is_empty(self.queue).await
-    }
-
-    /// Waits until a queue has nothing any more, neither to be received nor being worked off.
-    async fn is_empty(&self, queue: &str) -> Result<()> {
-        let client = aws_sdk_sqs::Client::new(&self.scene.sdk().await);
-        eventually(PATIENCE, &format!("{queue} to be empty"), async || {
-            let names = [
-                QueueAttributeName::ApproximateNumberOfMessages,
-                QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-                QueueAttributeName::ApproximateNumberOfMessagesDelayed,
-            ];
-            let request = client.get_queue_attributes().queue_url(queue).set_attribute_names(Some(names.to_vec()));
-            let answer = request.send().await?;
-            let counts = answer.attributes().context("no attributes")?;
-            ensure!(counts.values().all(|count| count == "0"), "{counts:?}");
-            Ok(())
-        })
-        .await
-    }
-
     async fn connection_id(client: &mut Client) -> Result<String> {
         Ok(text(&client.ping().await?, "/connectionId")?.to_owned())
     }
+}
+
+/// Waits until the pusher has done with all that was sent to the queue: then every post has been made.
+pub async fn queue_is_done(scene: &Scene) -> Result<()> {
+    is_empty(scene, scene.text("/notifications/queueUrl")?).await
+}
+
+/// Waits until a queue has nothing any more, neither to be received nor being worked off.
+async fn is_empty(scene: &Scene, queue: &str) -> Result<()> {
+    let client = aws_sdk_sqs::Client::new(&scene.sdk().await);
+    eventually(PATIENCE, &format!("{queue} to be empty"), async || {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let request = client.get_queue_attributes().queue_url(queue).set_attribute_names(Some(names.to_vec()));
+        let answer = request.send().await?;
+        let counts = answer.attributes().context("no attributes")?;
+        ensure!(counts.values().all(|count| count == "0"), "{counts:?}");
+        Ok(())
+    })
+    .await
 }
 
 #[test]
@@ -238,15 +238,15 @@ fn a_broadcast_over_several_pages_reaches_everybody_once() -> Result<()> {
         for client in [&mut all.phone, &mut all.laptop, &mut all.bob] {
             ensure_eq!(client.next_text().await?, FRAME, "what came first");
         }
-        all.is_empty(&pushes).await?;
+        is_empty(scene, &pushes).await?;
         ensure_eq!(slow.next_text().await?, FRAME, "what came to the slow one");
 
         all.backend.send(all.queue, r#"{"exclude_users": ["bob", "crowd"], "data": "second"}"#).await?;
         for client in [&mut all.phone, &mut all.laptop] {
             ensure_eq!(client.next_text().await?, r#""second""#, "what came then");
         }
-        all.queue_is_done().await?;
-        all.is_empty(&pushes).await?;
+        queue_is_done(scene).await?;
+        is_empty(scene, &pushes).await?;
         for client in [&mut all.phone, &mut all.laptop, &mut all.bob] {
             client.ensure_silent().await?;
         }

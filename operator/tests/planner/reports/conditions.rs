@@ -2,6 +2,7 @@
 
 use insta::assert_snapshot;
 use sumu_operator::cloud::Kind;
+use sumu_operator::converge::StepFailure;
 use sumu_operator::plan::Part;
 use sumu_operator::stack::Invalid;
 use sumu_operator::stack::name::{OWNER_TAG, QueueId};
@@ -182,14 +183,14 @@ fn a_stack_that_is_deleted_says_what_is_still_there() {
         }
     }
     assert_snapshot!(story, @"
-    Ready False Deleting: Deleting: deleting api 3c6ef362
-    Ready False Deleting: Deleting: deleting function authorizer; deleting function routes
+    Ready False Deleting: Deleting api 3c6ef362
+    Ready False Deleting: Deleting function authorizer; deleting function routes
     Ready False Deleting: Deleting: role authorizer stays until function authorizer is gone; role routes stays until function routes is gone; role pusher stays until function pusher is gone; and 12 more
-    Ready False Deleting: Deleting: deleting role authorizer policy; deleting role authorizer; deleting role routes policy; and 3 more
-    Ready False Deleting: Deleting: deleting function pusher; deleting function watchdog
+    Ready False Deleting: Deleting role authorizer policy; deleting role authorizer; deleting role routes policy; and 3 more
+    Ready False Deleting: Deleting function pusher; deleting function watchdog
     Ready False Deleting: Deleting: role pusher stays until function pusher is gone; role watchdog stays until function watchdog is gone; log group pusher stays until function pusher is gone; and 3 more
-    Ready False Deleting: Deleting: deleting role pusher policy; deleting role pusher; deleting role watchdog policy; and 3 more
-    Ready False Deleting: Deleting: deleting queue messages-dead-letters
+    Ready False Deleting: Deleting role pusher policy; deleting role pusher; deleting role watchdog policy; and 3 more
+    Ready False Deleting: Deleting queue messages-dead-letters
     Ready False Deleting: Deleting: table connections is DELETING; table presence is DELETING
     Ready False Deleting: Deleting: nothing is left in AWS
     ");
@@ -229,4 +230,14 @@ fn fields_without_effect_are_admitted_beside_ready() {
     assert_eq!(state, True, "it does all that it can");
     assert!(message.contains("spec.presence.gracePeriodSeconds, spec.export"), "{message}");
     assert_eq!(condition(&status, SPEC_IN_EFFECT).status, False);
+}
+
+#[test]
+fn what_needs_a_person_outweighs_what_passes_by_itself() {
+    let mut fixture = stack("");
+    let mut last = pass(&MemoryCloud::new(&fixture, Pace::INSTANT), &fixture.desired);
+    let failure = |part, kind| StepFailure { part, error: error(kind) };
+    last.failures = vec![failure(Part::Notifications, Kind::Denied), failure(Part::Gateway, Kind::Busy)];
+    let status = report_pass(&mut fixture, &last, NOON);
+    assert!(ready(&status).2.starts_with("Notifications: "), "{}", ready(&status).2);
 }
