@@ -10,12 +10,22 @@ use std::time::{Duration, Instant};
 /// SQS documents that attributes take up to 60 seconds to propagate; everything else is faster.
 const LAG_MAX: Duration = Duration::from_mins(1);
 
-/// Values that were written within the last minute.
-pub(super) struct Recent<T>(Mutex<BTreeMap<String, (Instant, T)>>);
+/// Values that were written lately.
+pub(super) struct Recent<T> {
+    values: Mutex<BTreeMap<String, (Instant, T)>>,
+    lifetime: Duration,
+}
 
 impl<T> Default for Recent<T> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self::lasting(LAG_MAX)
+    }
+}
+
+impl<T> Recent<T> {
+    /// Values that are good for that long.
+    pub(super) fn lasting(lifetime: Duration) -> Self {
+        Self { values: Mutex::default(), lifetime }
     }
 }
 
@@ -26,12 +36,16 @@ impl<T: Clone> Recent<T> {
 
     pub(super) fn get(&self, name: &str) -> Option<T> {
         let mut values = self.lock();
-        values.retain(|_, (at, _)| at.elapsed() < LAG_MAX);
+        values.retain(|_, (at, _)| at.elapsed() < self.lifetime);
         values.get(name).map(|(_, value)| value.clone())
+    }
+
+    pub(super) fn forget(&self, name: &str) {
+        self.lock().remove(name);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Instant, T)>> {
         // Only whole entries are put in and taken out, so a panic elsewhere leaves nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
@@ -24,7 +25,12 @@ pub(super) struct Queues {
     written: Recent<BTreeMap<String, String>>,
     /// Tags of the queues that we made lately, by name.
     made: Recent<Tags>,
+    /// Tags of the queues that only we use, by URL. They are read again once an hour: whose these queues are does not
+    /// change from one look to the next, and it saves four reads at every pass.
+    tags: Recent<Tags>,
 }
+
+const TAGS_READ_EVERY: Duration = Duration::from_hours(1);
 
 impl Queues {
     pub(super) fn new(config: &SdkConfig) -> Self {
@@ -34,6 +40,7 @@ impl Queues {
             urls: Mutex::default(),
             written: Recent::default(),
             made: Recent::default(),
+            tags: Recent::lasting(TAGS_READ_EVERY),
         }
     }
 
@@ -49,19 +56,32 @@ impl Queues {
         let attributes = attributes.send().await.map_err(failed("GetQueueAttributes", &name));
         let Some(attributes) = absent(attributes)? else {
             lock(&self.urls).remove(&name);
+            self.tags.forget(&url);
             return Ok(None);
         };
-        let tags = self.client.list_queue_tags().queue_url(&url).send().await;
-        let Some(tags) = absent(tags.map_err(failed("ListQueueTags", &name)))? else { return Ok(None) };
+        let Some(mut tags) = self.tags_of(id, &name, &url).await? else { return Ok(None) };
         let shown = attributes.attributes.unwrap_or_default().into_iter();
         let mut shown: BTreeMap<String, String> = shown.map(|(key, value)| (key.as_str().to_owned(), value)).collect();
         shown.extend(self.written.get(&url).unwrap_or_default());
-        let mut tags: Tags = tags.tags.unwrap_or_default().into_iter().collect();
         if tags.is_empty() {
             tags = self.made.get(&name).unwrap_or_default();
         }
         let state = QueueState { tags, attributes: shown, url };
         Ok(Some((id, state)))
+    }
+
+    async fn tags_of(&self, id: QueueId, name: &str, url: &str) -> Result<Option<Tags>, CloudError> {
+        let is_for_users = matches!(id, QueueId::Notifications | QueueId::Messages);
+        if let Some(tags) = self.tags.get(url).filter(|_| !is_for_users) {
+            return Ok(Some(tags));
+        }
+        let answer = self.client.list_queue_tags().queue_url(url).send().await;
+        let Some(answer) = absent(answer.map_err(failed("ListQueueTags", name)))? else { return Ok(None) };
+        let tags: Tags = answer.tags.unwrap_or_default().into_iter().collect();
+        if !tags.is_empty() {
+            self.tags.put(url, tags.clone());
+        }
+        Ok(Some(tags))
     }
 
     async fn url(&self, name: &str) -> Result<Option<String>, CloudError> {
@@ -99,7 +119,9 @@ impl Queues {
             }
             QueueStep::Tag { url, tags } => {
                 let call = self.client.tag_queue().queue_url(url).set_tags(Some(tags.clone().into_iter().collect()));
-                call.send().await.map(drop).map_err(failed("TagQueue", url))
+                call.send().await.map_err(failed("TagQueue", url))?;
+                self.tags.forget(url);
+                Ok(())
             }
             QueueStep::Delete { url } => {
                 deleted(self.client.delete_queue().queue_url(url).send().await.map_err(failed("DeleteQueue", url)))
