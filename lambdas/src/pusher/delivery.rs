@@ -1,6 +1,6 @@
 //! Brings one notification to its audience.
 //!
-//! A broadcast to one page of connections is made at once; a larger one is divided, see [`super::broadcast`]. Whom the
+//! A broadcast to one page of connections is made at once; a larger one is divided, see `broadcast`. Whom the
 //! invocation has no time left for goes back to the queue.
 
 use std::ops::AddAssign;
