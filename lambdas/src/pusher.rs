@@ -12,7 +12,7 @@
 //! | served, the time was up | the rest goes to the pushes queue, and it is done |
 //! | could not be worked off | from SQS: its id is reported, and it comes again; from SNS: the invocation fails |
 
-mod broadcast;
+pub mod broadcast;
 pub mod delivery;
 pub mod item;
 pub mod json;

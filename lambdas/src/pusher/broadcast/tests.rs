@@ -46,9 +46,10 @@ impl<'a> Workers<'a> {
         Self { cloud, rules: rules(), waiting: VecDeque::from([first]), seen: 0, time: 100_000 }
     }
 
-    /// Hands out the message at `at`; a worker that was killed, or could not do it, gets it again.
-    fn work(&mut self, at: usize, crash: Option<Crash>) {
-        let Some((id, body, queue, times)) = self.waiting.remove(at % self.waiting.len().max(1)) else { return };
+    /// Hands out the message at `at`, which comes again if the worker was killed or could not do it. Tells whether it
+    /// was killed.
+    fn work(&mut self, at: usize, crash: Option<Crash>) -> bool {
+        let Some((id, body, queue, times)) = self.waiting.remove(at % self.waiting.len().max(1)) else { return false };
         self.cloud.state().crash = crash;
         let now = crate::ports::Clock::now(self.cloud);
         let pusher = pusher(self.cloud, self.rules.clone());
@@ -63,6 +64,7 @@ impl<'a> Workers<'a> {
         let sent = sent.map(|(n, (_, message, _))| (format!("p{n}"), message.body.clone(), "pushes", 0));
         self.waiting.extend(sent.collect::<Vec<_>>());
         self.seen = state.sent.len();
+        is_dead
     }
 
     fn work_all(&mut self) {
@@ -110,19 +112,21 @@ fn a_larger_one_is_divided_and_everybody_but_the_excluded_gets_it_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Every message's first worker is killed, before or after one of its calls; messages are handed out in any order.
+    /// The first worker of each message, or of some, is killed before or after one of its calls; messages are handed out
+    /// in any order.
     #[test]
     fn with_every_worker_killed_once_nothing_is_lost_and_a_kill_repeats_one_page_at_most(
-        connections in 30_usize..120,
+        connections in 30_usize..300,
         kills in prop::collection::vec((0_u32..25, any::<bool>()), 1..20),
         order in prop::collection::vec(0_usize..50, 1..20),
+        every in 1_usize..9,
     ) {
         let cloud = table(connections);
         let mut workers = Workers::of(&cloud, r#"{"data":1}"#);
         let (mut kills, mut order) = (kills.iter().cycle(), order.iter().cycle());
-        let mut killed = 0;
+        let (mut killed, mut firsts) = (0, 0);
         for round in 0.. {
             prop_assert!(round < 10_000, "the work does not end");
             if workers.waiting.is_empty() {
@@ -131,8 +135,9 @@ proptest! {
             let at = order.next().unwrap() % workers.waiting.len();
             let (calls_left, takes_effect) = *kills.next().unwrap();
             let is_first = workers.waiting[at].3 == 0;
-            killed += usize::from(is_first);
-            workers.work(at, is_first.then_some(Crash { calls_left, takes_effect }));
+            firsts += usize::from(is_first);
+            let crash = (is_first && firsts % every == 0).then_some(Crash { calls_left, takes_effect });
+            killed += usize::from(workers.work(at, crash));
         }
         let reached = reached(&cloud);
         prop_assert_eq!(reached.len(), connections, "nobody is left out");
