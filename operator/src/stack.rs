@@ -191,7 +191,7 @@ fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
 #[must_use]
 pub fn not_in_effect_sentence(fields: &[&'static str]) -> Option<String> {
     let (first, rest) = fields.split_first()?;
-    let mut sentence = format!("accepted but without effect in this version: {first}");
+    let mut sentence = format!("without effect in this version: {first}");
     for field in rest {
         // Writing to a String cannot fail.
         let _ = write!(sentence, ", {field}");

@@ -80,7 +80,7 @@ pub struct SumuStackSpec {
     /// The four Lambda functions.
     #[serde(default)]
     pub functions: Functions,
-    /// Where the stack's addresses are written for applications.
+    /// Where the stack's addresses are written for applications. No effect yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Export>,
     /// What happens to the AWS resources when this object is deleted.
@@ -149,7 +149,8 @@ pub struct Issuer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub issuer: Option<String>,
-    /// A token's `aud` must have one of these. Any when empty.
+    /// A token's `aud` must have one of these. Any when empty: leave it so only if this issuer makes tokens for nothing
+    /// else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(min = 1, max = 512)))]
     pub audiences: Vec<String>,
@@ -174,9 +175,10 @@ pub struct Connections {
     /// after 2 hours, so less would lose connections that are open.
     #[schemars(range(min = 7200, max = 86_400))]
     pub ttl_seconds: u32,
-    /// Whether DynamoDB keeps point-in-time backups of the connections table.
+    /// Whether DynamoDB keeps point-in-time backups of the connections table. No effect yet.
     pub point_in_time_recovery: bool,
-    /// Whether DynamoDB refuses to delete the connections table.
+    /// Whether DynamoDB refuses to delete the connections table. Protects this table alone: deleting the object still
+    /// deletes everything else. To keep everything use `deletionPolicy: Retain`.
     pub deletion_protection: bool,
 }
 
@@ -186,10 +188,10 @@ pub struct Connections {
 pub struct Gateway {
     /// Limits of the stage over all its routes.
     pub throttling: Throttling,
-    /// One line a request in CloudWatch Logs.
+    /// One line a request in CloudWatch Logs. No effect yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_logs: Option<AccessLogs>,
-    /// A domain name of your own.
+    /// A domain name of your own. No effect yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_domain: Option<CustomDomain>,
 }
@@ -247,7 +249,7 @@ pub struct CustomDomain {
 pub struct Presence {
     /// Where presence events go.
     pub source: PresenceSource,
-    /// How long a user who has lost the last connection still counts as online.
+    /// How long a user who has lost the last connection still counts as online. No effect yet.
     #[schemars(range(min = 0, max = 900))]
     pub grace_period_seconds: u32,
 }
@@ -270,7 +272,8 @@ pub enum PresenceSource {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Pusher {
-    /// What an empty or missing `users` in a push request means.
+    /// What an empty or missing `users` in a push request means. With `Broadcast`, the default, a forgotten `users` goes
+    /// to everyone; with `Reject` such a request goes to the dead-letter queue.
     pub empty_users: EmptyUsers,
     /// How many copies of the pusher may work at once on requests, and as many again on broadcasts and retries.
     #[schemars(range(min = 2, max = 1000))]
@@ -331,7 +334,7 @@ pub struct Package {
     /// The code that came with the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedded: Option<Embedded>,
-    /// Code from a bucket of yours.
+    /// Code from a bucket of yours. No effect yet: the operator's own is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3Package>,
 }

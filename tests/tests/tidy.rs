@@ -31,7 +31,10 @@ fn files() -> Result<Vec<File>> {
                 if ours && !path.is_symlink() {
                     walk(&path, top, found)?;
                 }
-            } else if let Ok(text) = std::fs::read_to_string(&path) {
+            } else if name != ".git"
+                // A worktree has a file of that name, which says where it is on the machine.
+                && let Ok(text) = std::fs::read_to_string(&path)
+            {
                 found.push(File { path: path.strip_prefix(top)?.to_string_lossy().into_owned(), text });
             }
         }

@@ -103,7 +103,7 @@ fn deleting_sentence(message: &str) -> String {
 pub(super) fn admit_without_effect(news: &mut Vec<News>, not_in_effect: &[&'static str]) {
     let Some(sentence) = not_in_effect_sentence(not_in_effect) else { return };
     if let Some(ready) = news.iter_mut().find(|news| news.type_ == READY && news.status == ConditionStatus::True) {
-        ready.message = format!("{}, but {sentence}", ready.message);
+        ready.message = format!("{}; {sentence}", ready.message);
     }
     news.push(News::new(SPEC_IN_EFFECT, ConditionStatus::False, "FieldsNotInEffect", sentence));
 }

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Messages {
-    /// Subscriptions to the messages topic.
+    /// Subscriptions to the messages topic. No effect yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub subscriptions: Vec<Subscription>,
-    /// Lambda functions of yours that are fed from the messages queue.
+    /// Lambda functions of yours that are fed from the messages queue. No effect yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub consumers: Vec<Consumer>,

@@ -62,7 +62,7 @@ async fn tell(testbed: &Testbed, once: bool) -> Result<Vec<String>> {
     println!("Packing the functions when they have changed, and starting the operator.");
     let mut operator = Operator::start(testbed, &Settings::default())?;
 
-    println!("\n$ kubectl apply -f examples/live.yaml");
+    println!("\n$ kubectl apply -f examples/live.yaml    (with this demo's issuer in place of issuer.example)");
     let begun = Instant::now();
     print!("{}", testbed.kubernetes().kubectl_ok(&["apply", "--filename=-"], &example(testbed)?).await?);
     let stack = Stack::existing(testbed, NAMESPACE, NAME).await?;
