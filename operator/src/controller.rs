@@ -34,7 +34,7 @@ use tracing::{debug, error, info, warn};
 use crate::arguments::RunArguments;
 use crate::backoff::{self, History};
 use crate::cloud::CloudError;
-use crate::cloud::aws::{Calls, counted};
+use crate::cloud::aws::{Aws, Calls, counted};
 use crate::converge::{Pass, converge, look};
 use crate::desired::{Desired, Provision};
 use crate::packages::Packages;
@@ -179,13 +179,10 @@ async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
 /// that an object with a region that does not exist can simply be deleted again.
 async fn begin(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
     let location = Location::of(&stack.spec.aws, &context.default_region);
-    let cloud = match context.clouds.get(&location).await {
+    let cloud = match context.enter(&location, stack).await {
         Ok(cloud) => cloud,
-        Err(error) => return context.unseen(stack, owner, stacks, &error).await,
+        Err(stopped) => return context.stop(stack, owner, stacks, &stopped).await,
     };
-    if let Some(moved) = moved(stack, cloud.account()) {
-        return context.refuse(stack, owner, stacks, &moved).await;
-    }
     stacks.write_status(stack, status::begun(stack, cloud.account())).await?;
     // The write has given the object another version.
     if let Some(DeserializeGuard(Ok(stack))) = stacks.read().await? {
@@ -201,13 +198,10 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
         Ok(spec) => spec,
         Err(invalid) => return context.refuse(stack, owner, stacks, &invalid).await,
     };
-    let cloud = match context.clouds.get(&spec.location).await {
+    let cloud = match context.enter(&spec.location, stack).await {
         Ok(cloud) => cloud,
-        Err(error) => return context.unseen(stack, owner, stacks, &error).await,
+        Err(stopped) => return context.stop(stack, owner, stacks, &stopped).await,
     };
-    if let Some(moved) = moved(stack, cloud.account()) {
-        return context.refuse(stack, owner, stacks, &moved).await;
-    }
     let names = Names::of(owner, cloud.account().clone());
     let desired = match Desired::of(&spec, names, &context.provision) {
         Ok(desired) => desired,
@@ -235,13 +229,10 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
     }
     let attempt = context.memory.count(&owner.uid, stack.metadata.generation);
     let location = Location::of(&stack.spec.aws, &context.default_region);
-    let cloud = match context.clouds.get(&location).await {
+    let cloud = match context.enter(&location, stack).await {
         Ok(cloud) => cloud,
-        Err(error) => return context.unseen(stack, owner, stacks, &error).await,
+        Err(stopped) => return context.stop(stack, owner, stacks, &stopped).await,
     };
-    if let Some(moved) = moved(stack, cloud.account()) {
-        return context.refuse(stack, owner, stacks, &moved).await;
-    }
     let names = Names::of(owner, cloud.account().clone());
     let desired = Desired::nothing(owner.clone(), names, !stack.spec.connections.deletion_protection);
     let (result, calls) = counted(converge(&*cloud, &desired)).await;
@@ -262,7 +253,34 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
     context.finish(stack, owner, stacks, Progress::Deleting(&pass), &[], next).await
 }
 
+/// Why a stack's place in AWS cannot be worked in.
+enum Stopped {
+    /// It cannot be reached.
+    Unseen(CloudError),
+    /// It is not the stack's place.
+    Moved(Invalid),
+}
+
 impl Context {
+    /// Goes where a stack lives, and nowhere else.
+    async fn enter(&self, location: &Location, stack: &SumuStack) -> Result<Arc<Aws>, Stopped> {
+        let cloud = self.clouds.get(location).await.map_err(Stopped::Unseen)?;
+        moved(stack, cloud.account()).map_or(Ok(cloud), |moved| Err(Stopped::Moved(moved)))
+    }
+
+    async fn stop(
+        &self,
+        stack: &SumuStack,
+        owner: &Owner,
+        stacks: &Stacks,
+        stopped: &Stopped,
+    ) -> Result<Action, Error> {
+        match stopped {
+            Stopped::Unseen(error) => self.unseen(stack, owner, stacks, error).await,
+            Stopped::Moved(invalid) => self.refuse(stack, owner, stacks, invalid).await,
+        }
+    }
+
     fn after(&self, pass: &Pass, owner: &Owner, attempt: u32) -> Duration {
         let history = History { attempt, repeats: self.memory.repeats(&owner.uid, &pass.plan.steps) };
         backoff::after_pass(pass, history, rand::random(), self.resync)

@@ -3,9 +3,6 @@
 /// The most bytes that one post to a connection may have (API Gateway WebSocket quota "message payload size").
 pub const POST_BYTES_MAX: usize = 128 * 1024;
 
-/// The most bytes of one WebSocket frame that a client may send (API Gateway WebSocket quota "frame size").
-pub const FRAME_BYTES_MAX: usize = 32 * 1024;
-
 /// The most bytes of UTF-8 of a user's id: the length limit of a `DynamoDB` sort or partition key is 2,048 and
 /// 1,024 respectively, and the id is a partition key in one table and travels in attributes of messages.
 pub const USER_ID_BYTES_MAX: usize = 1024;
