@@ -9,7 +9,7 @@ export SUMU_CACHE CARGO_TARGET_DIR
 ARCHITECTURE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 BIN := $(CARGO_TARGET_DIR)/debug
 
-.PHONY: help demo test setup build lint crds functions clean
+.PHONY: help demo test setup build lint bench crds functions clean
 .DEFAULT_GOAL := help
 
 help: ## Shows this list.
@@ -31,6 +31,9 @@ lint: ## Checks format, lints and documentation; a warning is an error.
 	cargo fmt --all --check
 	cargo clippy --workspace --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --locked --no-deps
+
+bench: ## Measures the functions beside what does the same; ONLY="posts start" chooses. Takes a quarter of an hour.
+	cargo bench -p sumu-lambdas --locked --bench functions -- $(ONLY)
 
 crds: ## Writes crds/sumustacks.yaml from the Rust types.
 	cargo build --workspace --locked

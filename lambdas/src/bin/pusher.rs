@@ -24,7 +24,7 @@ async fn main() -> Result<(), Error> {
     };
     let ports = Ports {
         audience: ConnectionsTable::new(&aws, settings.connections_table),
-        sockets: ManagementApi::new(&aws, settings.management_endpoint),
+        sockets: ManagementApi::new(&aws, &settings.management_endpoint)?,
         pushes: queue_of(settings.pushes_queue_url),
         dead_letters: queue_of(settings.dead_letter_queue_url),
         pushes_dead_letters: queue_of(settings.pushes_dead_letter_queue_url),

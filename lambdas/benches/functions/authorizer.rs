@@ -1,0 +1,147 @@
+//! What a verdict costs, by algorithm, beside the library's own decoding with the key at hand.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::time::Duration;
+
+use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rcgen::{
+    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, SignatureAlgorithm,
+};
+use serde_json::{Value, json};
+use sumu_contract::settings::{AuthorizerSettings, Issuer, TokenSource};
+use sumu_lambdas::adapters::SystemClock;
+use sumu_lambdas::authorizer::Authorizer;
+use sumu_lambdas::ports::{KeyDocument, Keys, PortError};
+
+use super::process::CpuTime;
+use super::table;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// How many verdicts are measured.
+const VERDICTS: u32 = 3_000;
+
+const ALGORITHMS: [(&str, Algorithm); 9] = [
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+];
+
+/// Prints the table. All of it is this process's one thread: there is nothing to wait for.
+pub async fn run() -> Result<(), Failure> {
+    let mut lines = Vec::new();
+    for (name, algorithm) in ALGORITHMS {
+        let case = Case::new(algorithm)?;
+        let decoded = case.decode()?;
+        let judged = case.judge().await?;
+        let per_second = 1e6 / judged;
+        let ratio = table::ratio(judged, decoded);
+        lines.push([
+            name.to_owned(),
+            format!("{judged:.1}"),
+            format!("{per_second:.0}"),
+            format!("{decoded:.1}"),
+            ratio,
+        ]);
+    }
+    let columns = ["", "CPU a verdict (us)", "verdicts/s", "jsonwebtoken alone (us)", "of that"];
+    table::print("The authorizer, warm", columns, &lines);
+    Ok(())
+}
+
+/// A token and who is to judge it.
+struct Case {
+    algorithm: Algorithm,
+    jwk: Jwk,
+    token: String,
+}
+
+/// An issuer that always answers the same.
+struct Document(Vec<u8>);
+
+impl Keys for Document {
+    async fn fetch(&self, _uri: &str) -> Result<KeyDocument, PortError> {
+        Ok(KeyDocument { body: self.0.clone(), cache_control: Some("max-age=86400".into()) })
+    }
+}
+
+impl Case {
+    fn new(algorithm: Algorithm) -> Result<Self, Failure> {
+        let key = key(algorithm)?;
+        let mut jwk = Jwk::from_encoding_key(&key, algorithm)?;
+        jwk.common.key_id = Some("k1".into());
+        let claims = json!({"iss": "https://issuer.example/", "sub": "auth0|0123456789abcdef", "aud": ["sumu-websocket"],
+                            "iat": 1_700_000_000, "exp": 9_999_999_999_u64, "azp": "client", "scope": "openid profile"});
+        let header = Header { kid: Some("k1".into()), ..Header::new(algorithm) };
+        Ok(Self { algorithm, jwk, token: jsonwebtoken::encode(&header, &claims, &key)? })
+    }
+
+    /// Microseconds of processor time that the library takes, told everything.
+    fn decode(&self) -> Result<f64, Failure> {
+        let key = DecodingKey::from_jwk(&self.jwk)?;
+        let mut validation = Validation::new(self.algorithm);
+        validation.set_audience(&["sumu-websocket"]);
+        validation.set_issuer(&["https://issuer.example/"]);
+        let once = || jsonwebtoken::decode::<Value>(&self.token, &key, &validation);
+        once()?;
+        let cpu = CpuTime::own()?;
+        for _ in 0..VERDICTS {
+            black_box(once()?);
+        }
+        Ok(micros(cpu.used()?))
+    }
+
+    /// Microseconds of processor time that the authorizer takes from event to policy.
+    async fn judge(&self) -> Result<f64, Failure> {
+        let issuer = Issuer {
+            jwks_uri: "https://issuer.example/jwks.json".into(),
+            issuer: Some("https://issuer.example/".into()),
+            audiences: vec!["sumu-websocket".into()],
+        };
+        let settings = AuthorizerSettings {
+            issuers: vec![issuer],
+            verify_expiration: true,
+            leeway_seconds: 30,
+            principal_claim: "sub".into(),
+            token_sources: vec![TokenSource::QueryString],
+        };
+        let document = serde_json::to_vec(&JwkSet { keys: vec![self.jwk.clone()] })?;
+        let authorizer = Authorizer::new(settings, Document(document), SystemClock);
+        let event = json!({"type": "REQUEST", "methodArn": "arn:aws:execute-api:us-east-1:0:api/live/$connect",
+                           "headers": {"Host": "api.execute-api.us-east-1.amazonaws.com"},
+                           "queryStringParameters": {"authorization": self.token},
+                           "requestContext": {"routeKey": "$connect", "eventType": "CONNECT", "connectionId": "c="}});
+        let policy = authorizer.handle(event.clone()).await?;
+        if policy["policyDocument"]["Statement"][0]["Effect"] != "Allow" {
+            return Err(format!("{:?} was not let in: {policy}", self.algorithm).into());
+        }
+        let cpu = CpuTime::own()?;
+        for _ in 0..VERDICTS {
+            black_box(authorizer.handle(event.clone()).await?);
+        }
+        Ok(micros(cpu.used()?))
+    }
+}
+
+/// Microseconds a verdict.
+fn micros(cpu: Duration) -> f64 {
+    cpu.as_secs_f64() * 1e6 / f64::from(VERDICTS)
+}
+
+fn key(algorithm: Algorithm) -> Result<EncodingKey, Failure> {
+    let pair = |kind: &'static SignatureAlgorithm| KeyPair::generate_for(kind).map(|pair| pair.serialize_pem());
+    Ok(match algorithm {
+        Algorithm::ES256 => EncodingKey::from_ec_pem(pair(&PKCS_ECDSA_P256_SHA256)?.as_bytes())?,
+        Algorithm::ES384 => EncodingKey::from_ec_pem(pair(&PKCS_ECDSA_P384_SHA384)?.as_bytes())?,
+        Algorithm::EdDSA => EncodingKey::from_ed_pem(pair(&PKCS_ED25519)?.as_bytes())?,
+        _ => EncodingKey::from_rsa_pem(pair(&PKCS_RSA_SHA256)?.as_bytes())?,
+    })
+}
