@@ -7,6 +7,7 @@ mod edits;
 mod failures;
 mod foreign;
 mod gateway;
+mod nets;
 mod partial;
 mod settled;
 
