@@ -17,7 +17,7 @@ const ASKED_AGAIN_WITHIN: Duration = Duration::from_mins(1);
 async fn own_issuer(scene: &mut Scene) -> Result<Issuer> {
     let issuer = Issuer::start().await?;
     let trusted = json!({"jwksUri": issuer.jwks_uri(), "issuer": issuer.url(), "audiences": [AUDIENCE]});
-    scene.plan(&json!({"authorizer": {"issuers": [trusted]}}));
+    scene.change(&json!({"authorizer": {"issuers": [trusted]}}));
     scene.apply().await?;
     scene.ready().await?;
     Ok(issuer)

@@ -11,7 +11,7 @@ use sumu_tests::client::Client;
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
-use crate::scene::{Scene, scene, text};
+use crate::scene::{Scene, counts, scene, text};
 
 /// A request's `data` as a backend may write it, and what every connection must get: the same without spaces.
 const DATA: &str =
@@ -161,7 +161,7 @@ fn the_explicit_form_addresses_connections_and_users_and_drops_what_has_expired(
         let still_good = r#"{"target":{"broadcast":true},"data":"good","expiresAt":4000000000}"#;
         all.backend.send_all(all.queue, &[expired, still_good]).await?;
         all.expect(r#""good""#, [true, true, true]).await?;
-        ensure_eq!(scene.counted("expired").await?, 1, "requests that came too late");
+        ensure_eq!(scene.counted(counts::EXPIRED).await?, 1, "requests that came too late");
         let letters = all.backend.drain(scene.text("/notifications/deadLetterQueueUrl")?).await?;
         ensure!(letters.is_empty(), "expired is no mistake: {letters:?}");
 
@@ -211,7 +211,7 @@ fn bad_requests_become_dead_letters_with_their_reason_and_their_neighbours_are_d
         came.sort_unstable();
         ensure_eq!(came, ["1", "2", "3"], "the neighbours' data");
         all.expect("nothing", [false, false, false]).await?;
-        ensure_eq!(scene.counted("bad_requests").await?, 9, "bad requests that were counted");
+        ensure_eq!(scene.counted(counts::BAD_REQUESTS).await?, 9, "bad requests that were counted");
         Ok(())
     })
 }
@@ -293,7 +293,7 @@ fn a_broadcast_over_several_pages_reaches_everybody_once() -> Result<()> {
             client.ensure_silent().await?;
         }
         // 10 connections the first time, 9 without bob's the second, and nobody of the crowd, whose rows would be gone.
-        ensure_eq!(scene.counted("delivered").await?, 19, "posts");
+        ensure_eq!(scene.counted(counts::DELIVERED).await?, 19, "posts");
         ensure_eq!(crowd_rows(scene).await?, CROWD, "rows of the crowd");
         let logs = scene.testbed.aws().function_logs(&scene.prefix()).await?;
         ensure_eq!(logs.matches("broadcast divided").count(), 2, "broadcasts that were divided");

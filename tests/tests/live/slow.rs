@@ -12,7 +12,7 @@ use sumu_tests::poll::PATIENCE;
 use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
 use crate::push::queues_are_done;
-use crate::scene::{Scene, scene, text};
+use crate::scene::{Scene, counts, scene, text};
 
 /// Each is treated badly in one way.
 const VICTIMS: [(&str, Fault); 5] = [
@@ -80,7 +80,7 @@ fn connections_that_hang_fail_or_are_throttled_hold_nobody_up_and_get_everything
         }
         let letters = backend.drain(scene.text("/notifications/deadLetterQueueUrl")?).await?;
         ensure!(letters.is_empty(), "nothing was given up: {letters:?}");
-        ensure!(scene.counted("retried").await? >= 15, "posts that were put off");
+        ensure!(scene.counted(counts::RETRIED).await? >= 15, "posts that were put off");
         ensure!(front.callers() < front.posts(), "{} connections for {} posts", front.callers(), front.posts());
         Ok(())
     })
@@ -162,13 +162,13 @@ async fn rows_without_a_socket(scene: &Scene, backend: &Backend) -> Result<(bool
     for (name, connected_at) in [("old", now - 60_000), ("young", now), ("replaced", now)] {
         put_row(scene, name, &format!("{name}="), connected_at).await?;
     }
-    let gone = scene.counted("gone").await?;
+    let gone = scene.counted(counts::GONE).await?;
     let before = json!({"user_id": "replaced", "connection_id": "replaced=", "connected_at": 1_700_000_000_000_u64});
     let to_rows = json!({"users": ["old", "young"], "data": 1}).to_string();
     let to_replaced = json!({"target": {"connections": [before]}, "data": 1}).to_string();
     backend.send_all(scene.text("/notifications/queueUrl")?, &[&to_rows, &to_replaced]).await?;
     eventually(PATIENCE, "two connections to be found gone", async || {
-        ensure_eq!(scene.counted("gone").await?, gone + 2, "connections that were gone");
+        ensure_eq!(scene.counted(counts::GONE).await?, gone + 2, "connections that were gone");
         Ok(())
     })
     .await?;
