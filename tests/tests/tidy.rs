@@ -1,9 +1,10 @@
 //! What no compiler and no lint checks: the shape of files, and who may know whom.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sumu_tests::{Result, ensure, workspace};
+use sumu_tests::{Context, Result, ensure, workspace};
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -208,6 +209,33 @@ fn the_protocol_document_names_every_reason_and_code_that_there_is() -> Result<(
         );
     }
     none(&missing, "docs/protocol.md names every reason, code and refusal")
+}
+
+/// The names of all tests of a source file.
+fn tests(source: &str) -> impl Iterator<Item = &str> {
+    let after_attribute = source.split("#[test]\n").skip(1);
+    after_attribute.filter_map(|rest| rest.lines().find_map(|line| function_name(line.trim_start())))
+}
+
+#[test]
+fn every_guarantee_is_proven_by_tests_that_exist() -> Result<()> {
+    let document = std::fs::read_to_string(workspace::root().join("docs/guarantees.md"))?;
+    let (promised, _) = document.split_once("## What is not promised").context("the document has no end")?;
+    let sources = sources()?;
+    let existing: BTreeSet<&str> = sources.iter().flat_map(|file| tests(&file.text)).collect();
+    ensure!(existing.len() > 200, "only {} tests were found", existing.len());
+    let rows = promised.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what holds"));
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for row in rows {
+        let named = row.trim_end_matches(" |").rsplit_once(" | ").map(|(_, proven)| proven).unwrap_or_default();
+        let mut names = named.split(", ").map(|name| name.trim_matches('`')).peekable();
+        ensure!(names.peek().is_some(), "a row without a test: {row}");
+        wrong.extend(names.filter(|name| !existing.contains(name)).map(|name| format!("{name:?} in: {row}")));
+        seen += 1;
+    }
+    ensure!(seen > 50, "only {seen} rows were found");
+    none(&wrong, "docs/guarantees.md names a test that exists in each row, and no other")
 }
 
 #[test]

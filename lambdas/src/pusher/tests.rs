@@ -1,8 +1,8 @@
 //! Whole events against the cloud in memory.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use sumu_contract::settings::EmptyUsers;
@@ -368,4 +368,50 @@ fn a_record_of_nobody_is_set_aside_and_an_event_without_records_is_an_error() {
     assert_eq!(cloud.sent_to("dead letters").len(), 1);
     assert!(cloud.reached().is_empty());
     assert!(handle(&cloud, json!({"users": ["a"], "data": 1})).is_err());
+}
+
+/// A log that can be read.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_pushed_is_in_no_log() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+    let cloud = cloud();
+    cloud.fail("query", 1);
+    cloud.fail("scan", 1);
+    for (id, posted) in [("b1", Posted::Gone), ("b2", Posted::Forbidden), ("c1", Posted::Invalid)] {
+        answers(&cloud, id, &[posted]);
+    }
+    answers(&cloud, "c2", &[Posted::Throttled; 9]);
+    let requests = [
+        json!({"users": ["a", "b", "c"], "exclude_users": ["secret-user"], "data": "secret"}),
+        json!({"data": {"secret": 1}}),
+        json!({"users": ["a"], "secret": 1}),
+        json!("{\"data\": secret"),
+        json!({"target": {"connections": ["c2"]}, "data": "secret", "attempt": 2}),
+    ];
+    tracing::subscriber::with_default(subscriber.finish(), || {
+        assert_eq!(push(&cloud, sqs(&requests)), ["m1"]);
+        push(&cloud, sqs(&[json!({"data": "secret"})]));
+        assert!(handle(&cloud, json!({"secret": 1})).is_err());
+    });
+    let written = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for line in ["record failed", "bad request", "connections not read", "the management API refuses us"] {
+        assert!(written.contains(line), "nothing was logged of {line:?} in {written}");
+    }
+    assert!(!written.contains("secret"), "{written}");
 }
