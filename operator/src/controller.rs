@@ -129,10 +129,9 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     // before that.
     let stopped_early = async {
         stop.await;
-        if listed.wait_until_ready().now_or_never().is_none() {
-            return;
+        if listed.wait_until_ready().now_or_never().is_some() {
+            std::future::pending::<()>().await;
         }
-        std::future::pending().await
     };
     tokio::select! {
         () = passes => {}

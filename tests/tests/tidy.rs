@@ -228,8 +228,8 @@ fn every_guarantee_is_proven_by_tests_that_exist() -> Result<()> {
     let mut wrong = Vec::new();
     let mut seen = 0;
     for row in rows {
-        let named = row.trim_end_matches(" |").rsplit_once(" | ").map(|(_, proven)| proven).unwrap_or_default();
-        let mut names = named.split(", ").map(|name| name.trim_matches('`')).peekable();
+        let proven = row.trim_end_matches(" |").rsplit_once(" | ").map(|(_, proven)| proven).unwrap_or_default();
+        let mut names = proven.split(", ").map(|name| name.trim_matches('`')).peekable();
         ensure!(names.peek().is_some(), "a row without a test: {row}");
         wrong.extend(names.filter(|name| !existing.contains(name)).map(|name| format!("{name:?} in: {row}")));
         seen += 1;

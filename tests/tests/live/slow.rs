@@ -15,8 +15,10 @@ use crate::push::queues_are_done;
 use crate::scene::{Scene, counts, scene, text};
 
 /// Each is treated badly in one way.
-const VICTIMS: [(&str, Fault); 5] = [
+const VICTIMS: [(&str, Fault); 7] = [
     ("hung", Fault::Hang),
+    ("hung too", Fault::Hang),
+    ("and hung", Fault::Hang),
     ("throttled", Fault::Throttle),
     ("failed", Fault::Fail),
     ("cut", Fault::HangUp),
@@ -43,7 +45,7 @@ fn connections_that_hang_fail_or_are_throttled_hold_nobody_up_and_get_everything
             let mut client = scene.connect(user).await?;
             let connection_id = text(&client.ping().await?, "/connectionId")?.to_owned();
             front.set(&connection_id, fault);
-            victims.push((user, fault, connection_id, client));
+            victims.push(Victim { user, fault, connection_id, client });
         }
 
         let backend = scene.backend()?;
@@ -51,11 +53,13 @@ fn connections_that_hang_fail_or_are_throttled_hold_nobody_up_and_get_everything
         // Through both ways in, and to users as well as to everyone. Nothing is mended before the healthy have it all.
         backend.publish(topic, r#"{"data":"first"}"#).await?;
         all_get(&mut healthy, &["first"]).await?;
+        nobody_waited(&front, &victims, TRIES)?;
         let users: Vec<&str> = VICTIMS.iter().map(|(user, _)| *user).chain(["alice", "bob"]).collect();
         let second = json!({"users": users, "data": "second"}).to_string();
         backend.send_all(queue, &[&second, r#"{"data":"third"}"#]).await?;
         all_get(&mut healthy, &["second", "third"]).await?;
-        for (user, _, connection_id, _) in &victims {
+        nobody_waited(&front, &victims, 3 * TRIES)?;
+        for Victim { user, connection_id, .. } in &victims {
             eventually(PATIENCE, &format!("three posts to {user}, each tried {TRIES} times"), async || {
                 ensure!(front.posts_to(connection_id) >= 3 * TRIES, "there were {}", front.posts_to(connection_id));
                 Ok(())
@@ -64,13 +68,13 @@ fn connections_that_hang_fail_or_are_throttled_hold_nobody_up_and_get_everything
         }
 
         front.mend();
-        for (user, fault, _, client) in &mut victims {
+        for Victim { user, fault, client, .. } in &mut victims {
             gets_all(client, &["first", "second", "third"], *fault == Fault::LoseAnswer)
                 .await
                 .with_context(|| (*user).to_owned())?;
         }
         queues_are_done(scene, RETRIED_WITHIN).await?;
-        for (user, fault, _, client) in &mut victims {
+        for Victim { user, fault, client, .. } in &mut victims {
             if *fault != Fault::LoseAnswer {
                 client.ensure_silent().await.with_context(|| (*user).to_owned())?;
             }
@@ -80,10 +84,28 @@ fn connections_that_hang_fail_or_are_throttled_hold_nobody_up_and_get_everything
         }
         let letters = backend.drain(scene.text("/notifications/deadLetterQueueUrl")?).await?;
         ensure!(letters.is_empty(), "nothing was given up: {letters:?}");
-        ensure!(scene.counted(counts::RETRIED).await? >= 15, "posts that were put off");
+        let put_off = scene.counted(counts::RETRIED).await?;
+        ensure!(put_off >= 21, "{put_off} posts were put off, of seven victims and three pushes");
         ensure!(front.callers() < front.posts(), "{} connections for {} posts", front.callers(), front.posts());
         Ok(())
     })
+}
+
+/// Somebody who is connected, and whose posts go wrong.
+struct Victim {
+    user: &'static str,
+    fault: Fault,
+    connection_id: String,
+    client: Client,
+}
+
+/// Fails when all `tries` to reach who hangs were over before the healthy had theirs.
+fn nobody_waited(front: &Front, victims: &[Victim], tries: usize) -> Result<()> {
+    for Victim { connection_id, .. } in victims.iter().filter(|victim| victim.fault == Fault::Hang) {
+        let made = front.posts_to(connection_id);
+        ensure!(made < tries, "the healthy had to wait until {made} posts to who hangs were over");
+    }
+    Ok(())
 }
 
 /// Everybody gets this next, in any order.
