@@ -87,7 +87,7 @@ pub struct Issuer {
     /// The `iss` that its tokens must carry; any when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// One of these must be in a token's `aud`; any when empty.
+    /// One of these must be in a token's `aud`, or be its `client_id` when it has no `aud`; any when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<String>,
 }
