@@ -224,6 +224,16 @@ mod tests {
     }
 
     #[test]
+    fn audiences_that_are_not_set_are_none_and_no_error() {
+        for issuers in [r#"[{"jwks_uri":"https://a"}]"#, r#"[{"jwks_uri":"https://a","audiences":[]}]"#] {
+            let mut variables = authorizer().environment();
+            variables.insert("SUMU_ISSUERS".into(), issuers.into());
+            let read = AuthorizerSettings::from_environment(variables).unwrap();
+            assert_eq!(read.issuers[0].audiences, Vec::<String>::new());
+        }
+    }
+
+    #[test]
     fn a_missing_variable_is_named() {
         let mut variables = authorizer().environment();
         variables.remove("SUMU_PRINCIPAL_CLAIM");

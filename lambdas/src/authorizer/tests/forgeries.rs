@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::signature::Algorithm;
-use super::super::testing::{encode, hs256, other_rsa, p256, rsa};
+use super::super::testing::{ed25519, encode, hs256, other_rsa, p256, rsa};
 use super::super::verdict::Refusal;
 use super::{NOW, URI, authorizer, claims, event, issuer, judge, judge_with, refused, settings, signed, usual, with};
 use crate::fakes::{Cloud, run};
@@ -154,32 +154,30 @@ fn a_token_without_a_signature_is_refused_however_none_is_written() {
 
 #[test]
 fn a_public_key_is_no_shared_secret() {
-    let key = rsa();
-    let public_pem = {
-        let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &key.public_der);
-        let lines: Vec<&str> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
-    };
-    let jwk = key.jwk_with(&json!({"kid": "rsa"})).to_string();
-    let secrets: [&[u8]; 8] = [
-        &key.public_der,
-        key.certificate.as_bytes(),
-        public_pem.as_bytes(),
-        public_pem.trim_end().as_bytes(),
-        jwk.as_bytes(),
-        key.jwk["n"].as_str().unwrap().as_bytes(),
-        b"",
-        b"rsa",
-    ];
-    for secret in secrets {
-        for name in ["HS256", "HS384", "HS512", "hs256"] {
-            let token = hs256(secret, &json!({"alg": name, "kid": "rsa"}), &claims());
-            assert_eq!(judge(&token), Err(Refusal::AlgorithmRefused), "{name}");
-        }
-        for algorithm in Algorithm::ALL {
-            let token = hs256(secret, &json!({"alg": algorithm.name(), "kid": "rsa"}), &claims());
-            let refusal = judge(&token).unwrap_err();
-            assert!(matches!(refusal, Refusal::SignatureInvalid | Refusal::AlgorithmRefused), "{refusal}");
+    for (key, kid) in [(rsa(), "rsa"), (p256(), "p256"), (ed25519(), "ed")] {
+        let pem = pem(&key.public_der);
+        let jwk = key.jwk_with(&json!({"kid": kid})).to_string();
+        let number = key.jwk.get("n").or(key.jwk.get("x")).and_then(Value::as_str).unwrap();
+        let secrets: [&[u8]; 8] = [
+            &key.public_der,
+            key.certificate.as_bytes(),
+            pem.as_bytes(),
+            pem.trim_end().as_bytes(),
+            jwk.as_bytes(),
+            number.as_bytes(),
+            b"",
+            kid.as_bytes(),
+        ];
+        for secret in secrets {
+            for name in ["HS256", "HS384", "HS512", "hs256"] {
+                let token = hs256(secret, &json!({"alg": name, "kid": kid}), &claims());
+                assert_eq!(judge(&token), Err(Refusal::AlgorithmRefused), "{name}");
+            }
+            for algorithm in Algorithm::ALL {
+                let token = hs256(secret, &json!({"alg": algorithm.name(), "kid": kid}), &claims());
+                let refusal = judge(&token).unwrap_err();
+                assert!(matches!(refusal, Refusal::SignatureInvalid | Refusal::AlgorithmRefused), "{refusal}");
+            }
         }
     }
     // Nor is a secret that an issuer publishes, or what an attacker takes for one.
@@ -187,6 +185,13 @@ fn a_public_key_is_no_shared_secret() {
     issuer(&cloud, URI, &json!({"keys": [{"kty": "oct", "kid": "rsa", "k": encode(b"s"), "alg": "HS256"}]}));
     let token = hs256(b"s", &json!({"alg": "HS256", "kid": "rsa"}), &claims());
     assert_eq!(judge_with(&cloud, settings(), &token), Err(Refusal::AlgorithmRefused));
+}
+
+/// A public key as files hold it.
+fn pem(public_der: &[u8]) -> String {
+    let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, public_der);
+    let lines: Vec<&str> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
 }
 
 #[test]
