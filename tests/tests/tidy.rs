@@ -180,6 +180,26 @@ fn the_committed_crd_is_what_the_types_say() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_is_built_is_what_the_lock_file_pins() -> Result<()> {
+    let read = |path: &str| std::fs::read_to_string(workspace::root().join(path));
+    let packages = read("Cargo.lock")?;
+    let mut pinned = 0;
+    for package in packages.split("[[package]]").filter(|package| package.contains("source = ")) {
+        ensure!(package.contains("checksum = "), "a package has no checksum: {package}");
+        pinned += 1;
+    }
+    ensure!(pinned > 100, "only {pinned} packages were found");
+    let makefile = read("Makefile")?;
+    let builds: Vec<&str> =
+        makefile.lines().filter(|line| line.contains("cargo ") && line.contains("--workspace")).collect();
+    ensure!(builds.len() >= 4, "only {builds:?} were found");
+    none(
+        &builds.into_iter().filter(|line| !line.contains("--locked")).map(str::to_owned).collect::<Vec<_>>(),
+        "a build takes the versions of the lock file and no newer ones",
+    )
+}
+
 /// The texts of a source file that stand between `before` and `after` in one line.
 fn words<'a>(source: &'a str, before: &str, after: &str) -> Vec<&'a str> {
     let word = |line: &'a str| line.trim().split_once(before)?.1.split_once(after).map(|(word, _)| word);

@@ -87,7 +87,7 @@ pub struct Issuer {
     /// The `iss` that its tokens must carry; any when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// One of these must be in a token's `aud`; any when empty.
+    /// One of these must be in a token's `aud`, or be its `client_id` when it has no `aud`; any when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<String>,
 }
@@ -220,6 +220,16 @@ mod tests {
         for claim in ["5", "true", "[]", "null", "\"quoted\"", "{\"a\":1}"] {
             let written = AuthorizerSettings { principal_claim: claim.into(), ..authorizer() };
             assert_eq!(AuthorizerSettings::from_environment(written.environment()).unwrap(), written);
+        }
+    }
+
+    #[test]
+    fn audiences_that_are_not_set_are_none_and_no_error() {
+        for issuers in [r#"[{"jwks_uri":"https://a"}]"#, r#"[{"jwks_uri":"https://a","audiences":[]}]"#] {
+            let mut variables = authorizer().environment();
+            variables.insert("SUMU_ISSUERS".into(), issuers.into());
+            let read = AuthorizerSettings::from_environment(variables).unwrap();
+            assert_eq!(read.issuers[0].audiences, Vec::<String>::new());
         }
     }
 
