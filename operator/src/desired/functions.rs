@@ -84,6 +84,7 @@ impl FunctionConfig {
                 presence_source: *presence_source,
                 messages_queue_url: queue_url(QueueId::Messages)?,
                 messages_topic_arn: names.topic_arn(TopicId::Messages),
+                departures: None,
             }
             .environment(),
         })
