@@ -57,6 +57,7 @@ fn part(id: QueueId) -> Part {
     match id {
         QueueId::Notifications | QueueId::NotificationsDeadLetters => Part::Notifications,
         QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
+        QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
     }
 }
 
@@ -112,7 +113,8 @@ fn delete(desired: &Desired, id: QueueId, observed: &Observed, plan: &mut Plan) 
     let source_queue = match id {
         QueueId::NotificationsDeadLetters => Some(QueueId::Notifications),
         QueueId::MessagesDeadLetters => Some(QueueId::Messages),
-        QueueId::Notifications | QueueId::Messages => None,
+        QueueId::PresenceDeadLetters => Some(QueueId::Departures),
+        QueueId::Notifications | QueueId::Messages | QueueId::Departures => None,
     };
     if let Some(function) = observed.functions.keys().find(|function| !desired.functions.contains_key(function)) {
         plan.wait_gone(part(id), what, ResourceId::Function(*function));

@@ -253,6 +253,7 @@ impl Step {
             Self::Queue(id, _) => match id {
                 QueueId::Notifications | QueueId::NotificationsDeadLetters => Part::Notifications,
                 QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
+                QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
             },
             Self::Topic(TopicId::Notifications, _) => Part::Notifications,
             Self::Topic(TopicId::Messages, _) => Part::Messages,

@@ -84,6 +84,10 @@ pub enum QueueId {
     Messages,
     /// What no backend could take.
     MessagesDeadLetters,
+    /// Who may be gone, until the grace period is over. Only with a grace period.
+    Departures,
+    /// What the watchdog could not work off, of the stream and of departures.
+    PresenceDeadLetters,
 }
 
 /// The topics of a stack.
@@ -102,6 +106,8 @@ pub enum SourceId {
     Notifications,
     /// The connections table's stream feeds the watchdog.
     Connections,
+    /// The departures queue feeds the watchdog. Only with a grace period.
+    Departures,
 }
 
 macro_rules! words {
@@ -124,9 +130,15 @@ words!(QueueId {
     NotificationsDeadLetters => "notifications-dead-letters",
     Messages => "messages",
     MessagesDeadLetters => "messages-dead-letters",
+    Departures => "departures",
+    PresenceDeadLetters => "presence-dead-letters",
 });
 words!(TopicId { Notifications => "notifications", Messages => "messages" });
-words!(SourceId { Notifications => "notifications queue to pusher", Connections => "connections stream to watchdog" });
+words!(SourceId {
+    Notifications => "notifications queue to pusher",
+    Connections => "connections stream to watchdog",
+    Departures => "departures queue to watchdog",
+});
 
 impl SourceId {
     /// The function that is fed.
@@ -134,7 +146,7 @@ impl SourceId {
     pub const fn function(self) -> Function {
         match self {
             Self::Notifications => Function::Pusher,
-            Self::Connections => Function::Watchdog,
+            Self::Connections | Self::Departures => Function::Watchdog,
         }
     }
 }

@@ -14,7 +14,8 @@ use sumu_tests::{Context, Result};
 pub type Snapshot = BTreeMap<String, String>;
 
 const FUNCTIONS: [&str; 4] = ["authorizer", "routes", "pusher", "watchdog"];
-const QUEUES: [&str; 4] = ["notifications", "notifications-dead-letters", "messages", "messages-dead-letters"];
+const QUEUES: [&str; 5] =
+    ["notifications", "notifications-dead-letters", "messages", "messages-dead-letters", "presence-dead-letters"];
 const TABLES: [&str; 2] = ["connections", "presence"];
 const TOPICS: [&str; 2] = ["notifications", "messages"];
 

@@ -100,7 +100,7 @@ fn a_departure_that_was_lost_is_made_up_for_when_the_user_is_named_again() {
     let cloud = leaving();
     passes(&cloud, 29);
     assert_eq!(record(&cloud), 0);
-    passes(&cloud, 1);
+    passes(&cloud, 2);
     assert_eq!(record(&cloud), 1);
     assert_eq!(transitions(&cloud, "a"), ["ONLINE", "OFFLINE"]);
 }

@@ -157,8 +157,9 @@ proptest! {
         for user in USERS {
             model.reconcile(user, None).unwrap();
             model.tells_the_truth(user)?;
+            let events = transitions(&model.cloud, user).len() as u64;
             if let Some(item) = model.cloud.state().presence.get(user) {
-                prop_assert_eq!(item.version, transitions(&model.cloud, user).len() as u64);
+                prop_assert_eq!(item.version, events);
             }
         }
     }
