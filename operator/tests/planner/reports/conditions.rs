@@ -184,11 +184,11 @@ fn a_stack_that_is_deleted_says_what_is_still_there() {
     assert_snapshot!(story, @"
     Ready False Deleting: Deleting: deleting api 3c6ef362
     Ready False Deleting: Deleting: deleting function authorizer; deleting function routes
-    Ready False Deleting: Deleting: role authorizer stays until function authorizer is gone; role routes stays until function routes is gone; role pusher stays until function pusher is gone; and 11 more
+    Ready False Deleting: Deleting: queue presence-dead-letters stays until function authorizer is gone; role authorizer stays until function authorizer is gone; role routes stays until function routes is gone; and 12 more
     Ready False Deleting: Deleting: deleting role authorizer policy; deleting role authorizer; deleting role routes policy; and 3 more
     Ready False Deleting: Deleting: deleting function pusher; deleting function watchdog
-    Ready False Deleting: Deleting: role pusher stays until function pusher is gone; role watchdog stays until function watchdog is gone; log group pusher stays until function pusher is gone; and 3 more
-    Ready False Deleting: Deleting: deleting role pusher policy; deleting role pusher; deleting role watchdog policy; and 3 more
+    Ready False Deleting: Deleting: queue presence-dead-letters stays until function pusher is gone; role pusher stays until function pusher is gone; role watchdog stays until function watchdog is gone; and 4 more
+    Ready False Deleting: Deleting: deleting queue presence-dead-letters; deleting role pusher policy; deleting role pusher; and 4 more
     Ready False Deleting: Deleting: deleting queue messages-dead-letters
     Ready False Deleting: Deleting: table connections is DELETING; table presence is DELETING
     Ready False Deleting: Deleting: nothing is left in AWS
