@@ -43,7 +43,7 @@ fn a_grace_period_brings_its_queue_and_takes_it_away_again() {
         assert_eq!(
             cloud.lines_since(calls),
             [
-                "- event source of watchdog (arn:aws:sqs:eu-west-3:210987654321:P-departures)",
+                "- event source of watchdog",
                 "- queue departures",
                 "~ function watchdog configuration",
                 "~ role watchdog policy",
