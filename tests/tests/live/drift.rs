@@ -285,7 +285,7 @@ fn reaches_aws(before: &Snapshot, after: &Snapshot) -> Result<()> {
         ensure!(value.contains(part), "{setting} lacks {part}: {value}");
         expected.insert(setting.to_owned(), value);
     }
-    for queue in ["notifications", "notifications-dead-letters", "messages", "messages-dead-letters"] {
+    for queue in snapshot::QUEUES {
         let setting = format!("queue {queue}: tags");
         let value = after.get(&setting).cloned().unwrap_or_default();
         ensure!(value.contains(r#""team": "chat""#), "{setting}: {value}");

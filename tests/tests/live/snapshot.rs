@@ -14,7 +14,8 @@ use sumu_tests::{Context, Result};
 pub type Snapshot = BTreeMap<String, String>;
 
 const FUNCTIONS: [&str; 4] = ["authorizer", "routes", "pusher", "watchdog"];
-const QUEUES: [&str; 5] =
+/// The queues of a stack without a grace period.
+pub const QUEUES: [&str; 5] =
     ["notifications", "notifications-dead-letters", "messages", "messages-dead-letters", "presence-dead-letters"];
 const TABLES: [&str; 2] = ["connections", "presence"];
 const TOPICS: [&str; 2] = ["notifications", "messages"];
