@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sumu_contract::settings::PresenceSource;
 
 use super::Watchdog;
-use super::reconcile::Reconciler;
+use super::reconcile::{Departures, Reconciler};
 use crate::fakes::{Channel, Cloud, run};
 
 const NOW: u64 = 1_700_000_000_000;
@@ -16,6 +16,7 @@ fn watchdog(cloud: &Cloud) -> Watchdog<Cloud, Cloud, Channel, Channel, Cloud> {
         source: PresenceSource::Queue,
         queue: cloud.named("queue"),
         topic: cloud.named("topic"),
+        departures: Some(Departures { queue: cloud.named("departures"), grace_period_seconds: 30 }),
         clock: cloud.clone(),
     })
 }
@@ -89,4 +90,57 @@ fn a_record_that_names_nobody_holds_nobody_up() {
     event["Records"].as_array_mut().unwrap().insert(0, json!({"dynamodb": {"Keys": {"id": {"N": "1"}}}}));
     assert_eq!(run(watchdog(&cloud).handle(event)).unwrap(), json!({"batchItemFailures": []}));
     assert_eq!(cloud.sent_to("queue").len(), 1);
+}
+
+/// The event with which the queue gives departures back, in the order of the given places.
+fn departures(cloud: &Cloud, places: &[usize]) -> Value {
+    let sent = cloud.sent_to("departures");
+    let record = |place: &usize| json!({"eventSource": "aws:sqs", "messageId": format!("m{place}"), "body": sent[*place].0.body});
+    json!({"Records": places.iter().map(record).collect::<Vec<_>>()})
+}
+
+#[test]
+fn departures_come_back_and_each_that_fails_comes_again_alone() {
+    let cloud = Cloud::at(NOW);
+    for user in ["a", "b", "c"] {
+        cloud.open(user, "1", NOW, None);
+    }
+    handle(&cloud, &["a", "b", "c"]);
+    for user in ["a", "b", "c"] {
+        cloud.close(user, "1");
+    }
+    handle(&cloud, &["a", "b", "c"]);
+    assert_eq!(cloud.sent_to("queue").len(), 3, "nobody is told yet");
+    assert!(cloud.sent_to("departures").iter().all(|(_, delay)| *delay == 30));
+    cloud.state().now += 30_000;
+    cloud.open("b", "2", NOW, None);
+    // `b` is back and needs no announcement.
+    cloud.fail("queue", 100);
+    let failed = run(watchdog(&cloud).handle(departures(&cloud, &[2, 1, 0, 0]))).unwrap();
+    let mut failed: Vec<&str> = failed["batchItemFailures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["itemIdentifier"].as_str().unwrap())
+        .collect();
+    failed.sort_unstable();
+    assert_eq!(failed, ["m0", "m0", "m2"]);
+    cloud.fail("queue", 0);
+    let done = run(watchdog(&cloud).handle(departures(&cloud, &[0, 2]))).unwrap();
+    assert_eq!(done, json!({"batchItemFailures": []}));
+    assert_eq!(cloud.sent_to("queue").len(), 5);
+}
+
+#[test]
+fn a_message_that_is_no_departure_ends_in_the_dead_letter_queue_alone() {
+    let cloud = Cloud::at(NOW);
+    cloud.open("a", "1", NOW, None);
+    handle(&cloud, &["a"]);
+    cloud.close("a", "1");
+    handle(&cloud, &["a"]);
+    let mut event = departures(&cloud, &[0]);
+    event["Records"].as_array_mut().unwrap().push(json!({"eventSource": "aws:sqs", "messageId": "x", "body": "{}"}));
+    let answer = run(watchdog(&cloud).handle(event)).unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "x"}]}));
+    assert_eq!(cloud.sent_to("queue").len(), 2);
 }

@@ -66,7 +66,7 @@ fn create(desired: &Desired, function: Function, config: &FunctionConfig, observ
 
 /// Whether the role exists with its policy. Lambda checks some of the rights when it makes a function or a source.
 fn role_is_complete(desired: &Desired, function: Function, observed: &Observed) -> bool {
-    let want = desired.roles.get(&function).and_then(|role| role.policy(&desired.names, observed.api_id()));
+    let want = desired.roles.get(&function).and_then(|role| role.policy(&desired.names, observed));
     observed.roles.get(&function).is_some_and(|role| want.is_some() && role.policy == want)
 }
 
@@ -191,6 +191,9 @@ pub(super) fn plan_sources(desired: &Desired, observed: &Observed, plan: &mut Pl
                     plan.wait(PART, WaitReason::Foreign(format!("event source {source} of {function}")));
                 }
             }
+            None if is_needed_by_departures(desired, found, observed) => {
+                plan.wait_gone(PART, source_name(found), "the last departure");
+            }
             None if found.state == "Deleting" => plan.wait_ready(PART, source_name(found), "Deleting"),
             None => {
                 let (uuid, source_arn) = (found.uuid.clone(), found.source_arn.clone());
@@ -214,6 +217,21 @@ fn is_of_stack(desired: &Desired, found: &SourceState) -> bool {
     is_stream || QueueId::ALL.iter().any(|queue| names.queue_arn(*queue) == found.source_arn)
 }
 
+/// Whether a stack that has lost its grace period still has users who wait to be told gone, or a watchdog that does
+/// not know yet. Whoever deletes the stack does not wait for them.
+fn is_needed_by_departures(desired: &Desired, found: &SourceState, observed: &Observed) -> bool {
+    let Some(queue) = observed.queues.get(&QueueId::Departures) else { return false };
+    let (Some(config), Some(watchdog)) =
+        (desired.functions.get(&Function::Watchdog), observed.functions.get(&Function::Watchdog))
+    else {
+        return false;
+    };
+    let is_told = config.environment(&desired.names, observed).is_ok_and(|want| want == watchdog.environment);
+    found.source_arn == desired.names.queue_arn(QueueId::Departures)
+        && found.state == "Enabled"
+        && (!is_told || queue.holds_messages())
+}
+
 fn source_name(found: &SourceState) -> String {
     format!("event source of {}", found.function)
 }
@@ -226,10 +244,11 @@ fn source_arn(desired: &Desired, id: SourceId, observed: &Observed) -> Option<St
 }
 
 fn keep_source(id: SourceId, source: &Source, found: &SourceState, plan: &mut Plan) {
-    let Source { batch_size, concurrency_max, bisects } = source;
+    let Source { batch_size, concurrency_max, bisects, giving_up } = source;
     let is_same = *batch_size == found.batch_size
         && *concurrency_max == found.concurrency_max
         && *bisects == found.bisects
+        && *giving_up == found.giving_up
         && found.reports_item_failures;
     match found.state.as_str() {
         "Enabled" if is_same => {}
@@ -253,6 +272,9 @@ fn create_source(desired: &Desired, id: SourceId, source: &Source, observed: &Ob
     let Some(source_arn) = source_arn(desired, id, observed).filter(|_| exists) else {
         return plan.wait_for(PART, what, input);
     };
+    if source.giving_up.is_some() && !observed.queues.contains_key(&QueueId::PresenceDeadLetters) {
+        return plan.wait_for(PART, what, ResourceId::Queue(QueueId::PresenceDeadLetters));
+    }
     let is_ready = observed.functions.get(&function).is_some_and(|found| found.readiness == Readiness::Ready);
     if !is_ready || !role_is_complete(desired, function, observed) {
         return plan.wait_for(PART, what, ResourceId::Function(function));

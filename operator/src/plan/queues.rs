@@ -59,6 +59,7 @@ fn part(id: QueueId) -> Part {
             Part::Notifications
         }
         QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
+        QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
     }
 }
 
@@ -115,7 +116,8 @@ fn delete(desired: &Desired, id: QueueId, observed: &Observed, plan: &mut Plan) 
         QueueId::NotificationsDeadLetters => Some(QueueId::Notifications),
         QueueId::MessagesDeadLetters => Some(QueueId::Messages),
         QueueId::PushesDeadLetters => Some(QueueId::Pushes),
-        QueueId::Notifications | QueueId::Messages | QueueId::Pushes => None,
+        QueueId::PresenceDeadLetters => Some(QueueId::Departures),
+        QueueId::Notifications | QueueId::Messages | QueueId::Pushes | QueueId::Departures => None,
     };
     if let Some(function) = observed.functions.keys().find(|function| !desired.functions.contains_key(function)) {
         plan.wait_gone(part(id), what, ResourceId::Function(*function));

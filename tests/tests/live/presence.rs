@@ -86,6 +86,34 @@ async fn is_seen_online(scene: &Scene, user: &str) -> Result<()> {
     .await
 }
 
+#[test]
+fn with_a_grace_period_only_an_absence_that_outlasts_it_is_told() -> Result<()> {
+    scene("grace").spec(json!({"presence": {"gracePeriodSeconds": 4}})).play(async |scene| {
+        let mut inbox = scene.backend()?.inbox(scene.text("/messages/queueUrl")?);
+        let phone = scene.connect("alice").await?;
+        let online = take(&mut inbox, "alice", "ONLINE").await?;
+        phone.close().await?;
+        // A tab that is loaded again.
+        let tab = scene.connect("alice").await?;
+        // Somebody else's absence outlasts hers: by then her departure has come as well.
+        fence(scene, &mut inbox, "bob").await?;
+        nothing_waits(&inbox)?;
+        tab.close().await?;
+        let offline = take(&mut inbox, "alice", "OFFLINE").await?;
+        in_order(&[&online, &offline])?;
+        let body = |event: &Received| event.json().map(|body| body["message"]["timestamp"].as_u64().unwrap_or(0));
+        ensure!(body(&offline)? >= body(&online)? + 4000, "{offline:?} came too soon after {online:?}");
+
+        // Without the grace period its queue goes, and with it every wait.
+        ensure_eq!(scene.inventory().await?.count("queue"), 8, "queues with a grace period");
+        scene.edit(json!({"presence": {"gracePeriodSeconds": 0}})).await?;
+        let inventory = scene.inventory().await?;
+        ensure_eq!((inventory.count("queue"), inventory.count("event source")), (7, 3), "what is left of\n{inventory}");
+        fence(scene, &mut inbox, "carol").await?;
+        nothing_waits(&inbox)
+    })
+}
+
 /// Takes the event of a change and checks everything that it says.
 async fn take(inbox: &mut Inbox, user: &str, status: &str) -> Result<Received> {
     let event = inbox

@@ -6,8 +6,9 @@ use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{
-    DeadLetterConfig, Environment, EventSourceMappingConfiguration, EventSourcePosition, FunctionCode,
-    FunctionConfiguration, FunctionResponseType, LastUpdateStatus, Runtime, ScalingConfig, State, TagsError,
+    DeadLetterConfig, DestinationConfig, Environment, EventSourceMappingConfiguration, EventSourcePosition,
+    FunctionCode, FunctionConfiguration, FunctionResponseType, LastUpdateStatus, OnFailure, Runtime, ScalingConfig,
+    State, TagsError,
 };
 use futures::future::try_join_all;
 use serde_json::Value;
@@ -17,7 +18,7 @@ use tokio::sync::Semaphore;
 use super::calls::CallCounter;
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::{CloudError, Kind};
-use crate::desired::functions::{Permission, Source};
+use crate::desired::functions::{GivingUp, Permission, Source};
 use crate::desired::policy::Document;
 use crate::observed::{FunctionState, Readiness, SourceState};
 use crate::packages::Package;
@@ -196,7 +197,7 @@ impl Functions {
     pub(super) async fn apply_source(&self, step: &SourceStep) -> Result<(), CloudError> {
         match step {
             SourceStep::Create { id, function_name, source_arn, source, tags } => {
-                let Source { batch_size, concurrency_max, bisects } = source;
+                let Source { batch_size, concurrency_max, bisects, giving_up } = source;
                 let is_stream = matches!(id, SourceId::Connections);
                 let call = self
                     .client
@@ -211,11 +212,14 @@ impl Functions {
                     // From the oldest record: with LATEST, what comes before the source is enabled is missed.
                     .set_starting_position(is_stream.then_some(EventSourcePosition::TrimHorizon))
                     .set_bisect_batch_on_function_error(is_stream.then_some(*bisects))
+                    .set_maximum_retry_attempts(giving_up.as_ref().map(|it| it.retries_max))
+                    .set_maximum_record_age_in_seconds(giving_up.as_ref().map(|it| it.age_seconds_max))
+                    .set_destination_config(giving_up.as_ref().map(on_failure))
                     .set_tags(Some(tags.clone().into_iter().collect()));
                 call.send().await.map(drop).map_err(failed("CreateEventSourceMapping", function_name))
             }
             SourceStep::Update { id, uuid, source } => {
-                let Source { batch_size, concurrency_max, bisects } = source;
+                let Source { batch_size, concurrency_max, bisects, giving_up } = source;
                 let is_stream = matches!(id, SourceId::Connections);
                 let call = self
                     .client
@@ -227,7 +231,10 @@ impl Functions {
                     .set_scaling_config(
                         concurrency_max.map(|max| ScalingConfig::builder().maximum_concurrency(max).build()),
                     )
-                    .set_bisect_batch_on_function_error(is_stream.then_some(*bisects));
+                    .set_bisect_batch_on_function_error(is_stream.then_some(*bisects))
+                    .set_maximum_retry_attempts(giving_up.as_ref().map(|it| it.retries_max))
+                    .set_maximum_record_age_in_seconds(giving_up.as_ref().map(|it| it.age_seconds_max))
+                    .set_destination_config(giving_up.as_ref().map(on_failure));
                 call.send().await.map(drop).map_err(failed("UpdateEventSourceMapping", uuid))
             }
             SourceStep::Delete { uuid, .. } => {
@@ -257,6 +264,20 @@ fn sdk_environment(variables: &BTreeMap<String, String>) -> Environment {
 /// An empty ARN clears it.
 fn dead_letters(arn: Option<&String>) -> DeadLetterConfig {
     DeadLetterConfig::builder().target_arn(arn.map_or("", String::as_str)).build()
+}
+
+fn on_failure(giving_up: &GivingUp) -> DestinationConfig {
+    let queue = OnFailure::builder().destination(&giving_up.dead_letters_arn).build();
+    DestinationConfig::builder().on_failure(queue).build()
+}
+
+fn giving_up(found: &EventSourceMappingConfiguration) -> Option<GivingUp> {
+    let dead_letters_arn = found.destination_config()?.on_failure()?.destination()?.to_owned();
+    Some(GivingUp {
+        retries_max: found.maximum_retry_attempts.unwrap_or(-1),
+        age_seconds_max: found.maximum_record_age_in_seconds.unwrap_or(-1),
+        dead_letters_arn,
+    })
 }
 
 fn state(found: FunctionConfiguration, tags: Tags, permissions: Vec<Permission>) -> FunctionState {
@@ -316,6 +337,7 @@ fn source_state(names: &Names, found: EventSourceMappingConfiguration) -> Option
         SourceId::ALL.iter().map(|id| id.function()).find(|function| names.function_arn(*function) == arn)?;
     Some(SourceState {
         function,
+        giving_up: giving_up(&found),
         reports_item_failures: found.function_response_types().contains(&FunctionResponseType::ReportBatchItemFailures),
         concurrency_max: found.scaling_config.and_then(|scaling| scaling.maximum_concurrency),
         uuid: found.uuid.unwrap_or_default(),

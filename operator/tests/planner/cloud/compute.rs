@@ -195,6 +195,7 @@ impl World {
                     batch_size: source.batch_size,
                     concurrency_max: source.concurrency_max,
                     bisects: source.bisects,
+                    giving_up: source.giving_up.clone(),
                     reports_item_failures: true,
                 });
                 self.begin(Work::Source(uuid), self.pace.source);
@@ -205,6 +206,7 @@ impl World {
                 found.state = "Updating".into();
                 (found.batch_size, found.concurrency_max) = (source.batch_size, source.concurrency_max);
                 (found.bisects, found.reports_item_failures) = (source.bisects, true);
+                found.giving_up.clone_from(&source.giving_up);
                 self.begin(Work::Source(uuid.clone()), self.pace.source);
                 Ok(())
             }
