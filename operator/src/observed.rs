@@ -182,6 +182,8 @@ pub struct FunctionState {
     pub dead_letters_arn: Option<String>,
     /// Whether it can be invoked and changed.
     pub readiness: Readiness,
+    /// Whether its last change is so young that a copy from before may be at work, or its doings not be seen yet.
+    pub changed_lately: bool,
     /// Who may invoke it.
     pub permissions: Vec<Permission>,
 }

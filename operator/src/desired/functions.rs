@@ -235,16 +235,20 @@ const STREAM_AGE_SECONDS_MAX: i32 = 6 * 60 * 60;
 /// A restart of everybody's router sends many departures at once, and they may take their time.
 const DEPARTURE_WORKERS_MAX: i32 = 10;
 
+/// How departures come back.
+#[must_use]
+pub fn departures() -> Source {
+    queue(10, DEPARTURE_WORKERS_MAX)
+}
+
+fn queue(batch_size: i32, workers_max: i32) -> Source {
+    Source { batch_size, concurrency_max: Some(workers_max), bisects: false, giving_up: None }
+}
+
 /// The event sources of a stack.
 pub(super) fn sources(spec: &StackSpec, names: &Names) -> BTreeMap<SourceId, Source> {
     // The CRD allows at most 1000.
     let pushers_max = i32::try_from(spec.pusher_concurrency_max).unwrap_or(i32::MAX);
-    let queue = |batch_size, workers_max| Source {
-        batch_size,
-        concurrency_max: Some(workers_max),
-        bisects: false,
-        giving_up: None,
-    };
     let giving_up = GivingUp {
         retries_max: STREAM_RETRIES_MAX,
         age_seconds_max: STREAM_AGE_SECONDS_MAX,
@@ -258,7 +262,7 @@ pub(super) fn sources(spec: &StackSpec, names: &Names) -> BTreeMap<SourceId, Sou
         (SourceId::Connections, stream),
     ]);
     if spec.grace_period_seconds > 0 {
-        sources.insert(SourceId::Departures, queue(10, DEPARTURE_WORKERS_MAX));
+        sources.insert(SourceId::Departures, departures());
     }
     sources
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sumu_contract::Function;
 
 use super::step::{Configuration, FunctionStep, SourceStep};
-use super::{Part, Plan, Step, WaitReason, tags_to_set};
+use super::{Part, Plan, Step, WaitReason, departures, tags_to_set};
 use crate::desired::Desired;
 use crate::desired::functions::{self, FunctionConfig, Missing, Source};
 use crate::observed::{FunctionState, Observed, Readiness, ResourceId, SourceState, TableState};
@@ -176,12 +176,17 @@ fn delete(desired: &Desired, function: Function, found: &FunctionState, observed
 
 /// Event sources. A stream that was switched off and on has another ARN, and a source's ARN cannot change.
 pub(super) fn plan_sources(desired: &Desired, observed: &Observed, plan: &mut Plan) {
+    let mut wanted = desired.sources.clone();
+    if departures::are_under_way(desired, observed) {
+        wanted.insert(SourceId::Departures, functions::departures());
+        plan.wait_gone(PART, format!("event source {}", SourceId::Departures), "the last departure");
+    }
     let mut kept: BTreeMap<SourceId, &SourceState> = BTreeMap::new();
     for found in &observed.sources {
         let id = SourceId::ALL.iter().copied().find(|id| {
             id.function() == found.function && source_arn(desired, *id, observed).as_deref() == Some(&*found.source_arn)
         });
-        match id.filter(|id| desired.sources.contains_key(id) && !kept.contains_key(id)) {
+        match id.filter(|id| wanted.contains_key(id) && !kept.contains_key(id)) {
             Some(id) => drop(kept.insert(id, found)),
             // Somebody feeds our function with something of their own. It stands in the way only of a deletion, also
             // when the function is gone already.
@@ -191,9 +196,6 @@ pub(super) fn plan_sources(desired: &Desired, observed: &Observed, plan: &mut Pl
                     plan.wait(PART, WaitReason::Foreign(format!("event source {source} of {function}")));
                 }
             }
-            None if is_needed_by_departures(desired, found, observed) => {
-                plan.wait_gone(PART, source_name(found), "the last departure");
-            }
             None if found.state == "Deleting" => plan.wait_ready(PART, source_name(found), "Deleting"),
             None => {
                 let (uuid, source_arn) = (found.uuid.clone(), found.source_arn.clone());
@@ -201,7 +203,7 @@ pub(super) fn plan_sources(desired: &Desired, observed: &Observed, plan: &mut Pl
             }
         }
     }
-    for (id, source) in &desired.sources {
+    for (id, source) in &wanted {
         match kept.get(id) {
             Some(found) => keep_source(*id, source, found, plan),
             None => create_source(desired, *id, source, observed, plan),
@@ -215,21 +217,6 @@ fn is_of_stack(desired: &Desired, found: &SourceState) -> bool {
     let names = &desired.names;
     let is_stream = found.source_arn.starts_with(&format!("{}/stream/", names.table_arn(TableId::Connections)));
     is_stream || QueueId::ALL.iter().any(|queue| names.queue_arn(*queue) == found.source_arn)
-}
-
-/// Whether a stack that has lost its grace period still has users who wait to be told gone, or a watchdog that does
-/// not know yet. Whoever deletes the stack does not wait for them.
-fn is_needed_by_departures(desired: &Desired, found: &SourceState, observed: &Observed) -> bool {
-    let Some(queue) = observed.queues.get(&QueueId::Departures) else { return false };
-    let (Some(config), Some(watchdog)) =
-        (desired.functions.get(&Function::Watchdog), observed.functions.get(&Function::Watchdog))
-    else {
-        return false;
-    };
-    let is_told = config.environment(&desired.names, observed).is_ok_and(|want| want == watchdog.environment);
-    found.source_arn == desired.names.queue_arn(QueueId::Departures)
-        && found.state == "Enabled"
-        && (!is_told || queue.holds_messages())
 }
 
 fn source_name(found: &SourceState) -> String {

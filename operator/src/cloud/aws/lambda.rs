@@ -11,6 +11,7 @@ use aws_sdk_lambda::types::{
     State, TagsError,
 };
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use serde_json::Value;
 use sumu_contract::Function;
 use tokio::sync::Semaphore;
@@ -285,6 +286,7 @@ fn state(found: FunctionConfiguration, tags: Tags, permissions: Vec<Permission>)
     FunctionState {
         tags,
         readiness,
+        changed_lately: changed_lately(&found, Timestamp::now()),
         permissions,
         architecture: match found.architectures().first() {
             Some(aws_sdk_lambda::types::Architecture::X8664) => Some(Architecture::X86_64),
@@ -317,6 +319,15 @@ fn readiness(found: &FunctionConfiguration) -> Readiness {
     }
 }
 
+/// A copy that began before a change works on until its time is up. What it sent to a queue last is counted within a
+/// minute.
+fn changed_lately(found: &FunctionConfiguration, now: Timestamp) -> bool {
+    const COUNTED_WITHIN_SECONDS: i64 = 60;
+    let changed = found.last_modified.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    let seconds = COUNTED_WITHIN_SECONDS + i64::from(found.timeout.unwrap_or_default());
+    changed.is_some_and(|changed| now.duration_since(changed).as_secs() <= seconds)
+}
+
 fn permission(statement: &Value) -> Permission {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let condition = &statement["Condition"]["ArnLike"];
@@ -346,4 +357,21 @@ fn source_state(names: &Names, found: EventSourceMappingConfiguration) -> Option
         batch_size: found.batch_size.unwrap_or_default(),
         bisects: found.bisect_batch_on_function_error.unwrap_or(false),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_young_until_every_copy_from_before_has_ended_and_is_counted() {
+        // As Lambda writes it.
+        let found = FunctionConfiguration::builder().last_modified("2026-03-01T11:59:00.123+0000").timeout(60).build();
+        let at = |time: &str| changed_lately(&found, time.parse().unwrap());
+        assert!(at("2026-03-01T11:59:01Z"));
+        assert!(at("2026-03-01T12:01:00Z"));
+        assert!(!at("2026-03-01T12:01:02Z"));
+        assert!(at("2026-03-01T11:58:00Z"), "this clock is behind");
+        assert!(!changed_lately(&FunctionConfiguration::builder().build(), Timestamp::now()));
+    }
 }

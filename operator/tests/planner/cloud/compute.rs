@@ -85,6 +85,7 @@ impl World {
             environment: std::collections::BTreeMap::new(),
             dead_letters_arn: None,
             readiness: Readiness::Ready,
+            changed_lately: false,
             permissions: vec![],
         };
         configure(&mut state, configuration);
@@ -123,8 +124,10 @@ impl World {
     }
 
     fn work_on_function(&mut self, function: Function, state: &str) {
-        self.held.functions.get_mut(&function).unwrap().readiness = Readiness::Busy(state.into());
+        let found = self.held.functions.get_mut(&function).unwrap();
+        (found.readiness, found.changed_lately) = (Readiness::Busy(state.into()), true);
         self.begin(Work::Function(function), self.pace.function);
+        self.begin(Work::Change(function), self.pace.change);
     }
 
     fn role_can_be_assumed(

@@ -1,5 +1,7 @@
 //! The departures queue comes with a grace period and goes with it.
 
+use sumu_contract::Function;
+use sumu_operator::observed::SourceState;
 use sumu_operator::stack::name::QueueId;
 
 use super::{assert_whole, settled};
@@ -93,9 +95,64 @@ fn the_queue_stays_until_the_last_departure_has_come() {
         assert_eq!(
             plan.to_string(),
             "… queue departures stays until its event source is gone\n\
-             … event source of watchdog stays until the last departure is gone\n"
+             … event source departures queue to watchdog stays until the last departure is gone\n"
         );
         count_messages(&cloud, kind, "0");
+        settle(&cloud, &without.desired);
+        assert_whole(&cloud, &without);
+    }
+}
+
+#[test]
+fn the_queue_stays_while_a_watchdog_from_before_may_put_a_departure_there() {
+    let (without, with) = (stack(""), with_grace());
+    let cloud = settled(&with, Pace { change: 9, ..Pace::INSTANT });
+    let is_told = |cloud: &MemoryCloud| {
+        let want = &without.desired.functions[&Function::Watchdog];
+        want.environment(&without.desired.names, &cloud.held()).unwrap()
+            == cloud.held().functions[&Function::Watchdog].environment
+    };
+    while !is_told(&cloud) {
+        pass(&cloud, &without.desired);
+    }
+    // Nothing is counted yet of what the last copy has just sent.
+    for _ in 0..8 {
+        pass(&cloud, &without.desired);
+    }
+    count_messages(&cloud, "Delayed", "1");
+    for _ in 0..5 {
+        pass(&cloud, &without.desired);
+    }
+    assert!(cloud.held().sources.iter().any(|source| source.source_arn.ends_with("-departures")));
+    count_messages(&cloud, "Delayed", "0");
+    settle(&cloud, &without.desired);
+    assert_whole(&cloud, &without);
+}
+
+#[test]
+fn departures_come_back_though_what_brings_them_was_switched_off_or_never_made() {
+    let (without, with) = (stack(""), with_grace());
+    let breaks: [fn(&mut SourceState) -> bool; 2] = [
+        |source| {
+            source.state = "Disabled".into();
+            true
+        },
+        |_| false,
+    ];
+    for (is_kept, line) in breaks.into_iter().zip(["~", "+"]) {
+        let cloud = settled(&with, Pace::SLOW);
+        count_messages(&cloud, "", "2");
+        cloud.change(|world| {
+            world.held.sources.retain_mut(|source| !source.source_arn.ends_with("-departures") || is_kept(source));
+        });
+        let calls = cloud.calls();
+        for _ in 0..20 {
+            pass(&cloud, &without.desired);
+        }
+        let lines = cloud.lines_since(calls);
+        assert!(lines.contains(&format!("{line} event source departures queue to watchdog")), "{lines:?}");
+        assert!(cloud.held().queues.contains_key(&QueueId::Departures));
+        count_messages(&cloud, "", "0");
         settle(&cloud, &without.desired);
         assert_whole(&cloud, &without);
     }
