@@ -110,4 +110,6 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Watchdog<L, 
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

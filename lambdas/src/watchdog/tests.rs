@@ -1,24 +1,16 @@
 //! Whole batches against the cloud in memory.
 
+mod feeds;
+
 use serde_json::{Value, json};
 use sumu_contract::settings::PresenceSource;
 
 use super::Watchdog;
-use super::reconcile::{Departures, Reconciler};
+use super::testing::{NOW, reconciler};
 use crate::fakes::{Channel, Cloud, run};
 
-const NOW: u64 = 1_700_000_000_000;
-
 fn watchdog(cloud: &Cloud) -> Watchdog<Cloud, Cloud, Channel, Channel, Cloud> {
-    Watchdog::new(Reconciler {
-        connections: cloud.clone(),
-        presence: cloud.clone(),
-        source: PresenceSource::Queue,
-        queue: cloud.named("queue"),
-        topic: cloud.named("topic"),
-        departures: Some(Departures { queue: cloud.named("departures"), grace_period_seconds: 30 }),
-        clock: cloud.clone(),
-    })
+    Watchdog::new(reconciler(cloud, PresenceSource::Queue, Some(30)))
 }
 
 fn batch(users: &[&str]) -> Value {

@@ -3,38 +3,16 @@
 mod grace;
 mod laws;
 
-use std::collections::BTreeSet;
-
-use serde_json::Value;
 use sumu_contract::presence::State;
 use sumu_contract::settings::PresenceSource;
 
-use super::{Departures, ReconcileError, Reconciler};
-use crate::fakes::{Channel, Cloud, run};
-use crate::ports::{Attribute, AttributeValue, Message, PresenceItem};
-
-const NOW: u64 = 1_700_000_000_000;
-
-fn reconciler(cloud: &Cloud, source: PresenceSource) -> Reconciler<Cloud, Cloud, Channel, Channel, Cloud> {
-    Reconciler {
-        connections: cloud.clone(),
-        presence: cloud.clone(),
-        source,
-        queue: cloud.named("queue"),
-        topic: cloud.named("topic"),
-        departures: None,
-        clock: cloud.clone(),
-    }
-}
-
-fn with_grace(cloud: &Cloud, grace: Option<u32>) -> Reconciler<Cloud, Cloud, Channel, Channel, Cloud> {
-    let departures =
-        grace.map(|grace_period_seconds| Departures { queue: cloud.named("departures"), grace_period_seconds });
-    Reconciler { departures, ..reconciler(cloud, PresenceSource::Queue) }
-}
+use super::ReconcileError;
+use crate::fakes::{Cloud, Crash, run};
+use crate::ports::{Attribute, Message, PresenceItem};
+use crate::watchdog::testing::{NOW, places, reconciler, text, transitions};
 
 fn reconcile(cloud: &Cloud, user: &str) -> Result<u64, ReconcileError> {
-    run(reconciler(cloud, PresenceSource::Queue).reconcile(user, None))
+    run(reconciler(cloud, PresenceSource::Queue, None).reconcile(user, None))
 }
 
 fn bodies(cloud: &Cloud) -> Vec<String> {
@@ -106,7 +84,7 @@ fn events_go_where_the_stack_says() {
     for (source, (queue, topic)) in cases {
         let cloud = Cloud::at(NOW);
         cloud.open("a", "1", NOW, None);
-        run(reconciler(&cloud, source).reconcile("a", None)).unwrap();
+        run(reconciler(&cloud, source, None).reconcile("a", None)).unwrap();
         assert_eq!((cloud.sent_to("queue").len(), cloud.sent_to("topic").len()), (queue, topic));
         assert_eq!(cloud.state().presence["a"].announced, 1, "{source:?}");
     }
@@ -126,29 +104,30 @@ fn a_change_that_was_not_announced_is_before_the_next_one() {
 fn two_runs_at_once_announce_alternating_versions() {
     let cloud = Cloud::at(NOW);
     cloud.open("a", "1", NOW, None);
-    let reconciler = reconciler(&cloud, PresenceSource::Queue);
+    let reconciler = reconciler(&cloud, PresenceSource::Queue, None);
     let all = run(futures::future::join_all((0..4).map(|_| reconciler.reconcile("a", None))));
     assert!(all.iter().all(Result::is_ok));
-    assert_eq!(transitions(&cloud, "a"), ["ONLINE"]);
+    assert_eq!(transitions(&cloud, "queue", "a"), ["ONLINE"]);
 }
 
-/// What a backend makes of the events of a user: repeats, which carry the same id, go.
-fn transitions(cloud: &Cloud, user: &str) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    let mut statuses = Vec::new();
-    for (message, _) in cloud.sent_to("queue") {
-        let text = |name: &str| {
-            message.attributes.iter().find(|attribute| attribute.name == name).and_then(|attribute| {
-                match &attribute.value {
-                    AttributeValue::Text(text) => Some(text.clone()),
-                    AttributeValue::Bytes(_) => None,
-                }
-            })
-        };
-        if text("user_id").as_deref() == Some(user) && seen.insert(text("id").unwrap()) {
-            let body: Value = serde_json::from_str(&message.body).unwrap();
-            statuses.push(body["message"]["status"].as_str().unwrap().to_owned());
-        }
+#[test]
+fn an_event_that_must_be_repeated_has_the_same_id_text_and_time_at_both_places() {
+    // read, any, change, read, send, publish, mark: the process dies at one of the last three.
+    for calls_left in 4..7 {
+        let cloud = Cloud::at(NOW);
+        cloud.open("a", "1", NOW, None);
+        let reconciler = reconciler(&cloud, PresenceSource::Both, None);
+        cloud.state().crash = Some(Crash { calls_left, takes_effect: true });
+        run(reconciler.reconcile("a", None)).unwrap_err();
+        cloud.state().crash = None;
+        cloud.state().now += 5000;
+        run(reconciler.reconcile("a", None)).unwrap();
+        let sent: Vec<Message> = places(PresenceSource::Both)
+            .iter()
+            .flat_map(|place| cloud.sent_to(place))
+            .map(|(message, _)| message)
+            .collect();
+        assert!(sent.len() >= 2 && sent.windows(2).all(|two| two[0] == two[1]), "{calls_left}: {sent:#?}");
+        assert_eq!(text(&sent[0], "id").as_deref(), Some("a:1"));
     }
-    statuses
 }

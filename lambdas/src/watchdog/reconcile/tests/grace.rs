@@ -1,22 +1,28 @@
 //! `OFFLINE` waits for the grace period.
 
 use sumu_contract::presence::State;
+use sumu_contract::settings::PresenceSource;
 
-use super::{NOW, transitions, with_grace};
 use crate::fakes::{Cloud, Crash, run};
 use crate::watchdog::departure::Departure;
+use crate::watchdog::reconcile::ReconcileError;
+use crate::watchdog::testing::{self, NOW, transitions};
 
 const GRACE: u32 = 30;
 
+fn reconcile(cloud: &Cloud, grace: Option<u32>, user: &str, departed: Option<u64>) -> Result<u64, ReconcileError> {
+    run(testing::reconciler(cloud, PresenceSource::Queue, grace).reconcile(user, departed))
+}
+
 /// A record of the stream names the user.
 fn record(cloud: &Cloud) -> u64 {
-    run(with_grace(cloud, Some(GRACE)).reconcile("a", None)).unwrap()
+    reconcile(cloud, Some(GRACE), "a", None).unwrap()
 }
 
 /// The departures queue gives its n-th message back.
 fn departs(cloud: &Cloud, n: usize) -> u64 {
     let Departure { user_id, version } = departure(cloud, n);
-    run(with_grace(cloud, Some(GRACE)).reconcile(&user_id, Some(version))).unwrap()
+    reconcile(cloud, Some(GRACE), &user_id, Some(version)).unwrap()
 }
 
 fn departure(cloud: &Cloud, n: usize) -> Departure {
@@ -50,7 +56,7 @@ fn a_departure_names_user_and_version_and_comes_back_after_the_grace_period() {
     assert_eq!(cloud.sent_to("departures")[0].1, GRACE);
     passes(&cloud, 30);
     assert_eq!(departs(&cloud, 0), 1);
-    assert_eq!(transitions(&cloud, "a"), ["ONLINE", "OFFLINE"]);
+    assert_eq!(transitions(&cloud, "queue", "a"), ["ONLINE", "OFFLINE"]);
 }
 
 #[test]
@@ -61,7 +67,7 @@ fn a_return_within_the_grace_period_is_no_event() {
     assert_eq!(cloud.state().presence["a"].state, State::Online);
     passes(&cloud, 1);
     assert_eq!(departs(&cloud, 0), 0);
-    assert_eq!(transitions(&cloud, "a"), ["ONLINE"]);
+    assert_eq!(transitions(&cloud, "queue", "a"), ["ONLINE"]);
 }
 
 #[test]
@@ -71,7 +77,7 @@ fn a_return_that_no_record_has_told_yet_counts_when_the_departure_comes() {
     cloud.open("a", "2", NOW, None);
     assert_eq!(departs(&cloud, 0), 0);
     assert_eq!(cloud.state().presence["a"].state, State::Online);
-    assert_eq!(transitions(&cloud, "a"), ["ONLINE"]);
+    assert_eq!(transitions(&cloud, "queue", "a"), ["ONLINE"]);
 }
 
 #[test]
@@ -86,7 +92,7 @@ fn a_departure_of_the_time_before_does_not_shorten_the_next_grace_period() {
     assert_eq!(cloud.state().presence["a"].state, State::Leaving);
     passes(&cloud, 20);
     assert_eq!((departs(&cloud, 1), departs(&cloud, 0), departs(&cloud, 1)), (1, 0, 0), "late and again");
-    assert_eq!(transitions(&cloud, "a"), ["ONLINE", "OFFLINE"]);
+    assert_eq!(transitions(&cloud, "queue", "a"), ["ONLINE", "OFFLINE"]);
 }
 
 #[test]
@@ -102,7 +108,7 @@ fn a_departure_that_was_lost_is_made_up_for_when_the_user_is_named_again() {
     assert_eq!(record(&cloud), 0);
     passes(&cloud, 2);
     assert_eq!(record(&cloud), 1);
-    assert_eq!(transitions(&cloud, "a"), ["ONLINE", "OFFLINE"]);
+    assert_eq!(transitions(&cloud, "queue", "a"), ["ONLINE", "OFFLINE"]);
 }
 
 #[test]
@@ -113,7 +119,7 @@ fn a_departure_that_a_crash_kept_back_is_sent_by_whoever_comes_next() {
     cloud.close("a", "1");
     // read, any, change, read; then sending dies.
     cloud.state().crash = Some(Crash { calls_left: 4, takes_effect: false });
-    run(with_grace(&cloud, Some(GRACE)).reconcile("a", None)).unwrap_err();
+    reconcile(&cloud, Some(GRACE), "a", None).unwrap_err();
     cloud.state().crash = None;
     assert!(cloud.sent_to("departures").is_empty());
     assert_eq!(cloud.state().presence["a"].state, State::Leaving);
@@ -124,16 +130,16 @@ fn a_departure_that_a_crash_kept_back_is_sent_by_whoever_comes_next() {
 #[test]
 fn who_is_leaving_when_the_grace_period_is_taken_away_is_announced_at_once() {
     let cloud = leaving();
-    assert_eq!(run(with_grace(&cloud, None).reconcile("a", None)).unwrap(), 1);
-    assert_eq!(transitions(&cloud, "a"), ["ONLINE", "OFFLINE"]);
+    assert_eq!(reconcile(&cloud, None, "a", None).unwrap(), 1);
+    assert_eq!(transitions(&cloud, "queue", "a"), ["ONLINE", "OFFLINE"]);
 }
 
 #[test]
 fn without_a_grace_period_nobody_is_leaving() {
     let cloud = Cloud::at(NOW);
     cloud.open("a", "1", NOW, None);
-    run(with_grace(&cloud, None).reconcile("a", None)).unwrap();
+    reconcile(&cloud, None, "a", None).unwrap();
     cloud.close("a", "1");
-    assert_eq!(run(with_grace(&cloud, None).reconcile("a", None)).unwrap(), 1);
+    assert_eq!(reconcile(&cloud, None, "a", None).unwrap(), 1);
     assert!(cloud.sent_to("departures").is_empty());
 }

@@ -1,12 +1,14 @@
-//! Events alternate and end with the truth, whatever happens in between.
+//! Events alternate and end with the truth, whatever happens in between and wherever they go.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
+use sumu_contract::settings::PresenceSource;
 
-use super::{NOW, transitions, with_grace};
 use crate::fakes::{Cloud, Crash, run};
-use crate::watchdog::departure::Departure;
 use crate::watchdog::reconcile::ReconcileError;
+use crate::watchdog::testing::{
+    NOW, alternates, any_source, departures, places, reconciler, tells_the_truth, transitions,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -31,6 +33,9 @@ enum Step {
 
 const USERS: [&str; 2] = ["a", "b"];
 const CONNECTIONS: [&str; 3] = ["1", "2", "3"];
+/// A run makes at most so many calls: read, send, publish and mark what was left over, then read, any and change, all
+/// that once more, then read and any.
+const CALLS_MAX: u32 = 13;
 
 fn step() -> impl Strategy<Value = Step> {
     let user = 0..USERS.len();
@@ -40,7 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (user.clone(), connection.clone()).prop_map(|(u, c)| Step::Close(u, c)),
         1 => (user.clone(), connection).prop_map(|(u, c)| Step::Expire(u, c)),
         4 => user.clone().prop_map(Step::Record),
-        4 => (user.clone(), 0_u32..8, any::<bool>()).prop_map(|(u, n, e)| Step::DyingRecord(u, n, e)),
+        4 => (user.clone(), 0..CALLS_MAX, any::<bool>()).prop_map(|(u, n, e)| Step::DyingRecord(u, n, e)),
         2 => user.prop_map(Step::TwoAtOnce),
         1 => (0_u64..5_000).prop_map(Step::Time),
     ]
@@ -50,7 +55,7 @@ fn step_with_grace() -> impl Strategy<Value = Step> {
     prop_oneof![
         18 => step(),
         3 => any::<usize>().prop_map(Step::Departure),
-        3 => (any::<usize>(), 0_u32..8, any::<bool>()).prop_map(|(n, c, e)| Step::DyingDeparture(n, c, e)),
+        3 => (any::<usize>(), 0..CALLS_MAX, any::<bool>()).prop_map(|(n, c, e)| Step::DyingDeparture(n, c, e)),
         1 => prop_oneof![Just(None), Just(Some(3)), Just(Some(900))].prop_map(Step::Grace),
     ]
 }
@@ -58,22 +63,22 @@ fn step_with_grace() -> impl Strategy<Value = Step> {
 /// The cloud and the stack's settings.
 struct Model {
     cloud: Cloud,
+    source: PresenceSource,
     grace: Option<u32>,
 }
 
 impl Model {
-    fn reconcile(&self, user: &str, departed: Option<u64>) -> Result<u64, ReconcileError> {
-        run(with_grace(&self.cloud, self.grace).reconcile(user, departed))
+    fn new(source: PresenceSource, grace: Option<u32>) -> Self {
+        Self { cloud: Cloud::at(NOW), source, grace }
     }
 
-    fn departures(&self) -> Vec<Departure> {
-        let sent = self.cloud.sent_to("departures");
-        sent.iter().map(|(message, _)| Departure::parse(&message.body).unwrap()).collect()
+    fn reconcile(&self, user: &str, departed: Option<u64>) -> Result<u64, ReconcileError> {
+        run(reconciler(&self.cloud, self.source, self.grace).reconcile(user, departed))
     }
 
     /// Whether it ran to its end does not matter to what must hold.
     fn departure(&self, n: usize) {
-        let departures = self.departures();
+        let departures = departures(&self.cloud);
         if let Some(departure) = departures.get(n % departures.len().max(1)) {
             let _ = self.reconcile(&departure.user_id, Some(departure.version));
         }
@@ -85,30 +90,12 @@ impl Model {
         self.cloud.state().crash = None;
     }
 
-    fn is_there(&self, user: &str) -> bool {
-        let state = self.cloud.state();
-        state.rows.values().any(|row| row.user_id == user && row.is_live(state.now))
-    }
-
     fn alternates(&self) -> Result<(), TestCaseError> {
-        for user in USERS {
-            let statuses = transitions(&self.cloud, user);
-            let alternating = ["ONLINE", "OFFLINE"].iter().cycle().take(statuses.len());
-            prop_assert!(statuses.iter().eq(alternating), "{user}: {statuses:?}");
-        }
-        Ok(())
+        USERS.iter().try_for_each(|user| alternates(&self.cloud, self.source, user))
     }
 
-    fn tells_the_truth(&self, user: &str) -> Result<(), TestCaseError> {
-        let statuses = transitions(&self.cloud, user);
-        let last = statuses.last().map_or("OFFLINE", String::as_str);
-        let truth = if self.is_there(user) { "ONLINE" } else { "OFFLINE" };
-        prop_assert_eq!(last, truth);
-        if let Some(item) = self.cloud.state().presence.get(user) {
-            prop_assert_eq!(item.announced, item.version);
-            prop_assert_eq!(item.state.as_str(), truth);
-        }
-        Ok(())
+    fn tells_the_truth(&self) -> Result<(), TestCaseError> {
+        USERS.iter().try_for_each(|user| tells_the_truth(&self.cloud, self.source, user))
     }
 }
 
@@ -117,12 +104,7 @@ fn perform(model: &mut Model, step: &Step) {
     match *step {
         Step::Open(u, c) => cloud.open(USERS[u], CONNECTIONS[c], NOW, None),
         Step::Close(u, c) => cloud.close(USERS[u], CONNECTIONS[c]),
-        Step::Expire(u, c) => {
-            let mut state = cloud.state();
-            if let Some(row) = state.rows.get_mut(&(USERS[u].into(), CONNECTIONS[c].into())) {
-                row.delete_at = Some(1);
-            }
-        }
+        Step::Expire(u, c) => cloud.expire(USERS[u], CONNECTIONS[c]),
         Step::Record(u) => {
             model.reconcile(USERS[u], None).unwrap();
         }
@@ -131,7 +113,7 @@ fn perform(model: &mut Model, step: &Step) {
             model.dying(calls_left, takes_effect, |model| drop(model.reconcile(USERS[u], None)));
         }
         Step::TwoAtOnce(u) => {
-            let reconciler = with_grace(cloud, model.grace);
+            let reconciler = reconciler(cloud, model.source, model.grace);
             run(async {
                 let runs = [reconciler.reconcile(USERS[u], None), reconciler.reconcile(USERS[u], None)];
                 futures::future::join_all(runs).await
@@ -148,27 +130,33 @@ fn perform(model: &mut Model, step: &Step) {
 
 proptest! {
     #[test]
-    fn events_alternate_and_end_with_the_truth(steps in prop::collection::vec(step(), 0..60)) {
-        let mut model = Model { cloud: Cloud::at(NOW), grace: None };
+    fn events_alternate_and_end_with_the_truth(
+        source in any_source(),
+        steps in prop::collection::vec(step(), 0..60),
+    ) {
+        let mut model = Model::new(source, None);
         for step in &steps {
             perform(&mut model, step);
             model.alternates()?;
         }
         for user in USERS {
             model.reconcile(user, None).unwrap();
-            model.tells_the_truth(user)?;
-            let events = transitions(&model.cloud, user).len() as u64;
-            if let Some(item) = model.cloud.state().presence.get(user) {
-                prop_assert_eq!(item.version, events);
+        }
+        model.tells_the_truth()?;
+        for user in USERS {
+            let version = model.cloud.state().presence.get(user).map_or(0, |item| item.version);
+            for place in places(source) {
+                prop_assert_eq!(transitions(&model.cloud, place, user).len() as u64, version, "each change is told");
             }
         }
     }
 
     #[test]
     fn with_a_grace_period_events_still_alternate_and_end_with_the_truth(
+        source in any_source(),
         steps in prop::collection::vec(step_with_grace(), 0..80),
     ) {
-        let mut model = Model { cloud: Cloud::at(NOW), grace: Some(30) };
+        let mut model = Model::new(source, Some(30));
         for step in &steps {
             perform(&mut model, step);
             model.alternates()?;
@@ -177,12 +165,10 @@ proptest! {
         for user in USERS {
             model.reconcile(user, None).unwrap();
         }
-        for departure in model.departures().into_iter().rev() {
+        for departure in departures(&model.cloud).into_iter().rev() {
             model.reconcile(&departure.user_id, Some(departure.version)).unwrap();
             model.alternates()?;
         }
-        for user in USERS {
-            model.tells_the_truth(user)?;
-        }
+        model.tells_the_truth()?;
     }
 }
