@@ -230,8 +230,8 @@ pub struct GivingUp {
 /// One user whose events cannot be sent holds up a shard's other users for minutes, not for the day that a stream
 /// keeps its records; an outage of minutes loses nothing.
 const STREAM_RETRIES_MAX: i32 = 100;
-/// Far more than any backlog that can still be worked off: a record that is only late must not be given up.
-const STREAM_AGE_SECONDS_MAX: i32 = 6 * 60 * 60;
+/// As old as the stream keeps it: a record that is only late must not be given up.
+const STREAM_AGE_SECONDS_MAX: i32 = -1;
 /// A restart of everybody's router sends many departures at once, and they may take their time.
 const DEPARTURE_WORKERS_MAX: i32 = 10;
 

@@ -9,6 +9,7 @@ mod foreign;
 mod gateway;
 mod grace;
 mod partial;
+mod presence;
 mod settled;
 
 use std::collections::BTreeSet;
