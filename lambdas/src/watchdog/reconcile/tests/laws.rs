@@ -5,6 +5,7 @@ use proptest::test_runner::TestCaseError;
 use sumu_contract::settings::PresenceSource;
 
 use crate::fakes::{Cloud, Crash, run};
+use crate::watchdog::departure::Departure;
 use crate::watchdog::reconcile::ReconcileError;
 use crate::watchdog::testing::{
     NOW, alternates, any_source, departures, places, reconciler, tells_the_truth, transitions,
@@ -26,6 +27,8 @@ enum Step {
     Departure(usize),
     /// The same, but the run dies at one of its calls.
     DyingDeparture(usize, u32, bool),
+    /// A departure and a record of its user at once.
+    Both(usize),
     /// The stack gets another grace period, or loses it.
     Grace(Option<u32>),
     Time(u64),
@@ -56,6 +59,7 @@ fn step_with_grace() -> impl Strategy<Value = Step> {
         18 => step(),
         3 => any::<usize>().prop_map(Step::Departure),
         3 => (any::<usize>(), 0..CALLS_MAX, any::<bool>()).prop_map(|(n, c, e)| Step::DyingDeparture(n, c, e)),
+        2 => any::<usize>().prop_map(Step::Both),
         1 => prop_oneof![Just(None), Just(Some(3)), Just(Some(900))].prop_map(Step::Grace),
     ]
 }
@@ -76,12 +80,22 @@ impl Model {
         run(reconciler(&self.cloud, self.source, self.grace).reconcile(user, departed))
     }
 
+    /// One of all departures that were ever sent.
+    fn any_departure(&self, n: usize) -> Option<Departure> {
+        let mut departures = departures(&self.cloud);
+        (!departures.is_empty()).then(|| departures.swap_remove(n % departures.len()))
+    }
+
     /// Whether it ran to its end does not matter to what must hold.
     fn departure(&self, n: usize) {
-        let departures = departures(&self.cloud);
-        if let Some(departure) = departures.get(n % departures.len().max(1)) {
+        if let Some(departure) = self.any_departure(n) {
             let _ = self.reconcile(&departure.user_id, Some(departure.version));
         }
+    }
+
+    fn at_once(&self, user: &str, departed: [Option<u64>; 2]) {
+        let reconciler = reconciler(&self.cloud, self.source, self.grace);
+        run(futures::future::join_all(departed.map(|departed| reconciler.reconcile(user, departed))));
     }
 
     fn dying(&self, calls_left: u32, takes_effect: bool, run: impl FnOnce(&Self)) {
@@ -112,16 +126,15 @@ fn perform(model: &mut Model, step: &Step) {
             // Whether it got to its end before it died does not matter.
             model.dying(calls_left, takes_effect, |model| drop(model.reconcile(USERS[u], None)));
         }
-        Step::TwoAtOnce(u) => {
-            let reconciler = reconciler(cloud, model.source, model.grace);
-            run(async {
-                let runs = [reconciler.reconcile(USERS[u], None), reconciler.reconcile(USERS[u], None)];
-                futures::future::join_all(runs).await
-            });
-        }
+        Step::TwoAtOnce(u) => model.at_once(USERS[u], [None, None]),
         Step::Departure(n) => model.departure(n),
         Step::DyingDeparture(n, calls_left, takes_effect) => {
             model.dying(calls_left, takes_effect, |model| model.departure(n));
+        }
+        Step::Both(n) => {
+            if let Some(departure) = model.any_departure(n) {
+                model.at_once(&departure.user_id, [Some(departure.version), None]);
+            }
         }
         Step::Grace(grace) => model.grace = grace,
         Step::Time(milliseconds) => cloud.state().now += milliseconds,
