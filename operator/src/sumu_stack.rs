@@ -249,7 +249,7 @@ pub struct CustomDomain {
 pub struct Presence {
     /// Where presence events go.
     pub source: PresenceSource,
-    /// How long a user who has lost the last connection still counts as online. No effect yet.
+    /// How long a user who has lost the last connection still counts as online.
     #[schemars(range(min = 0, max = 900))]
     pub grace_period_seconds: u32,
 }

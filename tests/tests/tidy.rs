@@ -147,6 +147,28 @@ fn what_decides_knows_neither_a_client_nor_a_clock() -> Result<()> {
     none(&found, "stack, desired, observed, plan and status are pure")
 }
 
+/// A client that is made anew for each event costs a handshake each time.
+#[test]
+fn the_functions_make_their_clients_once_a_process_before_the_first_event() -> Result<()> {
+    let mut found = Vec::new();
+    let mut programs = 0;
+    for file in sources()?.iter().filter(|file| file.path.starts_with("lambdas/src/")) {
+        let is_adapter = file.path.starts_with("lambdas/src/adapters");
+        let (setup, per_event) = match file.text.split_once("lambda_runtime::run(") {
+            Some((setup, per_event)) => (setup, per_event),
+            None => ("", file.text.as_str()),
+        };
+        programs += usize::from(setup.contains("adapters::aws()"));
+        for word in ["SdkConfig", "adapters::aws()", "::new(&aws", "Client::"] {
+            if !is_adapter && per_event.contains(word) {
+                found.push(format!("{}: {word}", file.path));
+            }
+        }
+    }
+    ensure!(programs >= 3, "only {programs} programs were found");
+    none(&found, "AWS's clients are made by `main` before it takes events")
+}
+
 #[test]
 fn no_test_sleeps() -> Result<()> {
     // In two parts, or this file would be found.

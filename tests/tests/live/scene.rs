@@ -24,7 +24,7 @@ const COMPLETE: [(&str, usize); 17] = [
     ("integration", 1),
     ("log group", 4),
     ("permission", 3),
-    ("queue", 6),
+    ("queue", 7),
     ("role", 4),
     ("role policy", 4),
     ("route", 6),
