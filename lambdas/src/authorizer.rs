@@ -1,6 +1,6 @@
 //! The authorizer: decides who may connect.
 //!
-//! Event → [`token`] → [`keys`] from the [`cache`] → [`verdict`] → [`policy`].
+//! Event → [`token`] → [`keys`] from the [`cache`] → [`verdict`], by [`signature`] and claims → [`policy`].
 //!
 //! | what | answer | client sees |
 //! |---|---|---|
@@ -12,6 +12,7 @@
 pub mod cache;
 pub mod keys;
 pub mod policy;
+pub mod signature;
 pub mod token;
 pub mod verdict;
 
@@ -110,7 +111,7 @@ impl<K: Keys, C: Clock> Authorizer<K, C> {
         let mut refusal = Refusal::IssuerUnknown;
         let mut unavailable = None;
         for issuer in self.settings.issuers.iter().filter(|issuer| verdict::may_be_of(&token, issuer)) {
-            let suits = |keys: &keys::KeySet| keys.meant_by(&token).next().is_some();
+            let suits = |keys: &keys::KeySet| keys.meant_by(&token.signed).next().is_some();
             let keys = match self.cache.keys(&issuer.jwks_uri, &self.clock, suits).await {
                 Ok(keys) => keys,
                 Err(error) => {

@@ -92,6 +92,13 @@ impl Cloud {
         self.state().rows.remove(&(user_id.into(), connection_id.into()));
     }
 
+    /// The time of a row runs out.
+    pub fn expire(&self, user_id: &str, connection_id: &str) {
+        if let Some(row) = self.state().rows.get_mut(&(user_id.into(), connection_id.into())) {
+            row.delete_at = Some(1);
+        }
+    }
+
     pub fn has_row(&self, user_id: &str, connection_id: &str) -> bool {
         self.state().rows.contains_key(&(user_id.into(), connection_id.into()))
     }

@@ -25,3 +25,6 @@ pub mod watchdog;
 
 #[cfg(test)]
 mod fakes;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;

@@ -272,7 +272,7 @@ pub struct PresenceItem {
     pub state: State,
     /// How often that changed.
     pub version: u64,
-    /// The last version that was announced.
+    /// The last version that was announced, or of which nobody needs to be told.
     pub announced: u64,
     /// When it changed (epoch milliseconds).
     pub changed_at: u64,

@@ -3,12 +3,14 @@
 //! [`event`] → each user named, once → [`reconcile`] → answer.
 //!
 //! Presence is reconciled, not counted: a record only says whose presence may have changed. Lambda gives all records of
-//! one key to one invocation at a time, in order; what else may run beside it is kept apart by the item's version.
+//! one key to one invocation at a time, in order; what else may run beside it is kept apart by the item's version. With
+//! a grace period the departures queue feeds the same function: a [`departure`] is one more record that names a user.
 //!
 //! A user that fails is tried again here first, because not every event source repeats the rest of a batch. Then the
-//! first record that names such a user is reported, and Lambda repeats the batch from there; users that were done
-//! are done again without any effect.
+//! first record of the stream that names such a user is reported, and Lambda repeats the batch from there; users that
+//! were done are done again without any effect. Of the queue's messages each one that failed comes again alone.
 
+pub mod departure;
 pub mod event;
 pub mod reconcile;
 
@@ -40,11 +42,11 @@ pub struct Watchdog<L, P, Q, T, C> {
 /// Why the whole batch must come again.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchdogError {
-    /// Not a stream's event.
+    /// The event of neither a stream nor a queue.
     #[error("the event has no list of records")]
     NoRecords,
     /// The record that failed cannot be named.
-    #[error("a record without a sequence number failed")]
+    #[error("a record without an identifier failed")]
     Unnamed,
 }
 
@@ -63,12 +65,12 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Watchdog<L, 
     /// Works off one batch; the answer names the record from which on it must come again.
     pub async fn handle(&self, event: Value) -> Result<Value, WatchdogError> {
         let started = Instant::now();
-        let Batch { users, records, unreadable } = Batch::parse(&event).ok_or(WatchdogError::NoRecords)?;
-        if unreadable > 0 {
-            tracing::error!(unreadable, "records of a table that is not ours");
+        let batch = Batch::parse(&event).ok_or(WatchdogError::NoRecords)?;
+        if !batch.unreadable.is_empty() {
+            tracing::error!(unreadable = batch.unreadable.len(), feed = ?batch.feed, "records that are none of ours");
         }
-        let mut results = stream::iter(&users)
-            .map(|named| async move { (named, self.reconcile(&named.user_id).await) })
+        let mut results = stream::iter(&batch.users)
+            .map(|named| async move { (named, self.reconcile(named).await) })
             .buffer_unordered(USERS_AT_ONCE);
         let mut announced = 0;
         let mut failed: Vec<&Named> = Vec::new();
@@ -80,24 +82,22 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Watchdog<L, 
         }
         tracing::info!(
             function = "watchdog",
-            records,
-            users = users.len(),
+            feed = ?batch.feed,
+            records = batch.records,
+            users = batch.users.len(),
             announced,
             failed = failed.len(),
             ms = elapsed_ms(started)
         );
-        // A batch is in the order of its shard, so the first place has the lowest sequence number.
-        let Some(first) = failed.into_iter().min_by_key(|named| named.place) else {
-            return Ok(json!({"batchItemFailures": []}));
-        };
-        let number = first.sequence_number.as_deref().ok_or(WatchdogError::Unnamed)?;
-        Ok(json!({"batchItemFailures": [{"itemIdentifier": number}]}))
+        let again = batch.to_repeat(&failed).ok_or(WatchdogError::Unnamed)?;
+        let again: Vec<Value> = again.into_iter().map(|identifier| json!({"itemIdentifier": identifier})).collect();
+        Ok(json!({"batchItemFailures": again}))
     }
 
     /// Reconciles one user; how many changes were announced, or `None` if it must come again.
-    async fn reconcile(&self, user_id: &str) -> Option<u64> {
+    async fn reconcile(&self, Named { user_id, departed, .. }: &Named) -> Option<u64> {
         for attempt in 1..=ATTEMPTS {
-            match self.reconciler.reconcile(user_id).await {
+            match self.reconciler.reconcile(user_id, *departed).await {
                 Ok(announced) => return Some(announced),
                 Err(error) => tracing::warn!(user_id, attempt, error = %Chain(&error), "not reconciled"),
             }
@@ -109,5 +109,7 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Watchdog<L, 
     }
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

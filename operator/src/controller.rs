@@ -23,7 +23,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use kube::core::error_boundary::{DeserializeGuard, InvalidObject};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::watcher;
@@ -114,16 +114,29 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
         memory: Memory::default(),
     });
     info!(namespace = arguments.namespace.as_deref().unwrap_or("all"), region = arguments.region, "operator started");
-    Controller::new(stacks, watcher::Config::default())
+    let controller = Controller::new(stacks, watcher::Config::default());
+    let (listed, stop) = (controller.store(), stop.shared());
+    let passes = controller
         .with_config(Config::default().concurrency(arguments.concurrency))
-        .graceful_shutdown_on(stop)
+        .graceful_shutdown_on(stop.clone())
         .run(reconcile, on_error, context)
         .for_each(|result| async move {
             if let Err(error) = result {
                 debug!(error = &error as &dyn std::error::Error, "event not handled");
             }
-        })
-        .await;
+        });
+    // Told to stop before it has listed the stacks, the controller would wait for the list for ever. No pass begins
+    // before that.
+    let stopped_early = async {
+        stop.await;
+        if listed.wait_until_ready().now_or_never().is_some() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = passes => {}
+        () = stopped_early => {}
+    }
     info!("operator stopped");
     Ok(())
 }

@@ -107,7 +107,7 @@ impl Desired {
             owner: spec.owner.clone(),
             tags: spec.tags.clone(),
             tables: tables::of(spec),
-            queues: queues::of(&names),
+            queues: queues::of(&names, spec),
             topics: TopicId::ALL.iter().copied().collect(),
             log_groups: Function::ALL
                 .into_iter()
@@ -116,7 +116,7 @@ impl Desired {
                 .collect(),
             roles: Function::ALL.into_iter().map(|function| (function, roles::of(function, &names, spec))).collect(),
             functions: functions::of(spec, &packages, &provision.endpoints),
-            sources: functions::sources(spec),
+            sources: functions::sources(spec, &names),
             gateway: Some(gateway::of(spec, &names)),
             may_unprotect_tables: !spec.deletion_protection,
             names,

@@ -8,7 +8,7 @@ use std::fmt;
 
 use sumu_contract::Function;
 
-use crate::desired::functions::Permission;
+use crate::desired::functions::{GivingUp, Permission};
 use crate::desired::policy::Document;
 use crate::stack::name::{QueueId, TableId, Tags, TopicId};
 use crate::sumu_stack::Architecture;
@@ -104,6 +104,17 @@ pub struct QueueState {
     pub attributes: BTreeMap<String, String>,
 }
 
+impl QueueState {
+    /// Whether a message waits in it, delayed or not, or is being worked off. SQS counts them only nearly.
+    #[must_use]
+    pub fn holds_messages(&self) -> bool {
+        ["", "Delayed", "NotVisible"].iter().any(|kind| {
+            let count = self.attributes.get(&format!("ApproximateNumberOfMessages{kind}"));
+            count.is_some_and(|count| count != "0")
+        })
+    }
+}
+
 /// An SNS topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopicState {
@@ -171,6 +182,8 @@ pub struct FunctionState {
     pub dead_letters_arn: Option<String>,
     /// Whether it can be invoked and changed.
     pub readiness: Readiness,
+    /// Whether its last change is so young that a copy from before may be at work, or its doings not be seen yet.
+    pub changed_lately: bool,
     /// Who may invoke it.
     pub permissions: Vec<Permission>,
 }
@@ -203,6 +216,8 @@ pub struct SourceState {
     pub concurrency_max: Option<i32>,
     /// Whether a failed batch is halved.
     pub bisects: bool,
+    /// When a stream's failed batch is given up, if that is noted somewhere.
+    pub giving_up: Option<GivingUp>,
     /// Whether the function may name the records that failed.
     pub reports_item_failures: bool,
 }

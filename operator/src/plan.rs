@@ -9,6 +9,7 @@
 //! - No step touches a resource without the owner's tag.
 //! - Steps of one lane depend on each other's order only as written; different lanes are independent.
 
+mod departures;
 mod functions;
 mod gateway;
 mod queues;

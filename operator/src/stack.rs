@@ -36,6 +36,8 @@ pub struct StackSpec {
     pub throttling: Throttling,
     /// Where presence events go.
     pub presence_source: settings::PresenceSource,
+    /// How long a user who has lost the last connection still counts as online.
+    pub grace_period_seconds: u32,
     /// What an empty list of users means.
     pub empty_users: settings::EmptyUsers,
     /// How often a post is tried.
@@ -120,6 +122,7 @@ impl StackSpec {
             deletion_protection: spec.connections.deletion_protection,
             throttling: spec.gateway.throttling.clone(),
             presence_source: presence_source(spec.presence.source),
+            grace_period_seconds: spec.presence.grace_period_seconds,
             empty_users: empty_users(spec.pusher.empty_users),
             push_attempts_max: spec.pusher.max_attempts,
             push_rate_max: spec.pusher.max_rate,
@@ -176,7 +179,6 @@ fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
         ("spec.connections.pointInTimeRecovery", spec.connections.point_in_time_recovery),
         ("spec.gateway.accessLogs", spec.gateway.access_logs.as_ref().is_some_and(|logs| logs.enabled)),
         ("spec.gateway.customDomain", spec.gateway.custom_domain.is_some()),
-        ("spec.presence.gracePeriodSeconds", spec.presence.grace_period_seconds > 0),
         ("spec.messages.subscriptions", !spec.messages.subscriptions.is_empty()),
         ("spec.messages.consumers", !spec.messages.consumers.is_empty()),
         ("spec.functions.package.s3", spec.functions.package.s3.is_some()),

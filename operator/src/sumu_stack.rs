@@ -149,8 +149,8 @@ pub struct Issuer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub issuer: Option<String>,
-    /// A token's `aud` must have one of these. Any when empty: leave it so only if this issuer makes tokens for nothing
-    /// else.
+    /// A token's `aud` must have one of these; in a token without `aud`, as Amazon Cognito's access tokens are, its
+    /// `client_id`. Any when empty: leave it so only if this issuer makes tokens for nothing else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(min = 1, max = 512)))]
     pub audiences: Vec<String>,
@@ -249,7 +249,7 @@ pub struct CustomDomain {
 pub struct Presence {
     /// Where presence events go.
     pub source: PresenceSource,
-    /// How long a user who has lost the last connection still counts as online. No effect yet.
+    /// How long a user who has lost the last connection still counts as online.
     #[schemars(range(min = 0, max = 900))]
     pub grace_period_seconds: u32,
 }

@@ -3,7 +3,7 @@
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -13,6 +13,9 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, frame::coding::
 
 use crate::poll::{PATIENCE, within};
 use crate::{Context, Error, Result, ensure, ensure_eq};
+
+/// About the least that Linux grants.
+const NARROW_BYTES: u32 = 4096;
 
 /// How a client shows its token.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +35,7 @@ pub enum Credentials<'a> {
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
-    /// The body, as far as it came with the head.
+    /// The body.
     pub body: String,
 }
 
@@ -52,6 +55,15 @@ impl Client {
         }
     }
 
+    /// Connects with so small a receive buffer that the server's writes soon stop when nobody reads here.
+    pub async fn connect_narrow(url: &str, credentials: Credentials<'_>) -> Result<Self> {
+        let work = handshake(url, credentials, Some(NARROW_BYTES));
+        match within(PATIENCE, "the WebSocket handshake", work).await? {
+            Ok(client) => Ok(client),
+            Err(refusal) => Err(Error::new(format!("{url} refused the client: {} {}", refusal.status, refusal.body))),
+        }
+    }
+
     /// Connects, which must be refused, and returns the HTTP status.
     pub async fn refused(url: &str, credentials: Credentials<'_>) -> Result<u16> {
         match Self::try_connect(url, credentials).await? {
@@ -65,7 +77,7 @@ impl Client {
     /// The handshake is our own, because the emulator never answers with a subprotocol and a strict client then
     /// hides what the server did say.
     pub async fn try_connect(url: &str, credentials: Credentials<'_>) -> Result<Result<Self, Refusal>> {
-        let work = handshake(url, credentials);
+        let work = handshake(url, credentials, None);
         within(PATIENCE, "the WebSocket handshake", work).await.with_context(|| format!("cannot connect to {url}"))
     }
 
@@ -170,28 +182,39 @@ impl Client {
     }
 }
 
-async fn handshake(url: &str, credentials: Credentials<'_>) -> Result<Result<Client, Refusal>> {
+async fn handshake(
+    url: &str,
+    credentials: Credentials<'_>,
+    receive_buffer: Option<u32>,
+) -> Result<Result<Client, Refusal>> {
     let uri: Uri = url.parse()?;
     ensure!(uri.scheme_str() == Some("ws"), "{url} is no ws:// URL");
     let authority = uri.authority().context("no host in the URL")?.as_str();
     let key = generate_key();
     let request = request(&uri, authority, &key, credentials);
 
-    let mut stream = TcpStream::connect(authority).await?;
+    let address = tokio::net::lookup_host(authority).await?.next().context("the host has no address")?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(bytes) = receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    let mut stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
     stream.write_all(request.as_bytes()).await?;
     let (head, rest) = read_head(&mut stream).await?;
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status line")?.parse()?;
-    if status != 101 {
-        return Ok(Err(Refusal { status, body: String::from_utf8_lossy(&rest).into_owned() }));
-    }
     let header = |name: &str| {
         head.lines()
             .filter_map(|line| line.split_once(':'))
             .find(|(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, v)| v.trim())
     };
+    if status != 101 {
+        let length = header("content-length").map(str::parse).transpose()?;
+        let body = read_body(&mut stream, rest, length).await?;
+        return Ok(Err(Refusal { status, body }));
+    }
     ensure_eq!(
         header("sec-websocket-accept"),
         Some(derive_accept_key(key.as_bytes()).as_str()),
@@ -235,4 +258,22 @@ async fn read_head(stream: &mut TcpStream) -> Result<(String, Vec<u8>)> {
             return Ok((String::from_utf8_lossy(&read).into_owned(), rest));
         }
     }
+}
+
+/// Reads a body of this length, or one in chunks, of which the beginning has come.
+async fn read_body(stream: &mut TcpStream, mut read: Vec<u8>, length: Option<usize>) -> Result<String> {
+    const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+    let is_whole = |read: &[u8]| length.map_or_else(|| read.ends_with(LAST_CHUNK), |length| read.len() >= length);
+    while !is_whole(&read) && stream.read_buf(&mut read).await? > 0 {}
+    let text = String::from_utf8(read)?;
+    if length.is_some() {
+        return Ok(text);
+    }
+    let (mut body, mut rest) = (String::new(), text.as_str());
+    while let Some((size, chunk)) = rest.split_once("\r\n").filter(|(size, _)| *size != "0") {
+        let (chunk, others) = chunk.split_at(usize::from_str_radix(size, 16)?);
+        body.push_str(chunk);
+        rest = others.trim_start();
+    }
+    Ok(body)
 }

@@ -4,12 +4,12 @@ mod server;
 mod token;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 pub use token::Token;
@@ -30,9 +30,16 @@ pub struct Issuer {
 /// What the server and the tests both touch.
 #[derive(Debug)]
 struct Shared {
-    keys: Mutex<Keys>,
+    keys: Mutex<Ring>,
     fetches: AtomicU64,
     down: AtomicBool,
+}
+
+/// What is published: the keys that sign, and in the course of a rotation those that signed before.
+#[derive(Clone, Debug)]
+struct Ring {
+    current: Keys,
+    previous: Option<Keys>,
 }
 
 /// One key for each algorithm.
@@ -62,7 +69,7 @@ impl Issuer {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let shared = Arc::new(Shared {
-            keys: Mutex::new(Keys::generate(1)?),
+            keys: Mutex::new(Ring { current: Keys::generate(1)?, previous: None }),
             fetches: AtomicU64::new(0),
             down: AtomicBool::new(false),
         });
@@ -96,10 +103,23 @@ impl Issuer {
 
     /// Puts new keys, with new ids, in place of the old ones.
     pub fn rotate(&self) -> Result<()> {
-        let generation = self.shared.keys().rs256.id.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-        let fresh = Keys::generate(generation + 1)?;
-        *self.shared.keys.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.publish_next()?;
+        self.withdraw_previous();
         Ok(())
+    }
+
+    /// Signs with new keys from now on, and publishes them beside the old ones.
+    pub fn publish_next(&self) -> Result<()> {
+        let mut ring = self.shared.ring();
+        let generation = ring.current.rs256.id.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        let retired = std::mem::replace(&mut ring.current, Keys::generate(generation + 1)?);
+        ring.previous = Some(retired);
+        Ok(())
+    }
+
+    /// Publishes the keys no more that have been replaced.
+    pub fn withdraw_previous(&self) {
+        self.shared.ring().previous = None;
     }
 
     /// Makes every fetch fail until told otherwise, or lets fetches succeed again.
@@ -110,7 +130,7 @@ impl Issuer {
     /// A good RS256 token for a user, to change and to sign.
     #[must_use]
     pub fn token(&self, user: &str) -> Token {
-        Token::new(self.shared.keys(), &self.url, user)
+        Token::new(self.shared.ring().current.clone(), &self.url, user)
     }
 }
 
@@ -121,18 +141,21 @@ impl Drop for Issuer {
 }
 
 impl Shared {
-    fn keys(&self) -> Keys {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn jwks(&self) -> Result<Value> {
-        let keys = self.keys();
-        Ok(serde_json::to_value(JwkSet { keys: vec![keys.rs256.public, keys.es256.public] })?)
+        let Ring { current, previous } = self.ring().clone();
+        let published =
+            std::iter::once(current).chain(previous).flat_map(|keys| [keys.rs256.public, keys.es256.public]);
+        Ok(serde_json::to_value(JwkSet { keys: published.collect() })?)
     }
 
     fn x509(&self) -> Value {
-        let key = self.keys().rs256;
-        json!({ key.id: key.certificate })
+        let Ring { current, previous } = self.ring().clone();
+        let published = std::iter::once(current).chain(previous).map(|keys| keys.rs256);
+        published.map(|key| (key.id, Value::from(key.certificate))).collect::<serde_json::Map<_, _>>().into()
     }
 }
 

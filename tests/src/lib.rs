@@ -6,6 +6,7 @@
 //! | [`testbed`] | everything together, shared by the tests of a process; [`story`] runs one test on it |
 //! | [`kubernetes`] | etcd, kube-apiserver, `kubectl` and the CRD |
 //! | [`aws`] | the emulator, and an inventory of what exists in it |
+//! | [`front`] | a front before the management API that treats chosen connections badly |
 //! | [`issuer`] | keys over HTTP and the tokens that they sign |
 //! | [`stack`] | one `SumuStack` as its users see it |
 //! | [`operator`] | `sumu-operator run` as a process, and what its log tells |
@@ -28,6 +29,7 @@ pub mod client;
 pub mod document;
 mod error;
 pub mod folder;
+pub mod front;
 pub mod guard;
 pub mod issuer;
 pub mod kubernetes;

@@ -10,6 +10,8 @@ mod crd;
 mod drift;
 #[path = "live/elsewhere.rs"]
 mod elsewhere;
+#[path = "live/keys.rs"]
+mod keys;
 #[path = "live/lifecycle.rs"]
 mod lifecycle;
 #[path = "live/messages.rs"]
@@ -22,8 +24,12 @@ mod presence;
 mod protocol;
 #[path = "live/push.rs"]
 mod push;
+#[path = "live/refusals.rs"]
+mod refusals;
 #[path = "live/scene.rs"]
 mod scene;
+#[path = "live/slow.rs"]
+mod slow;
 #[path = "live/smoke.rs"]
 mod smoke;
 #[path = "live/snapshot.rs"]

@@ -1,9 +1,10 @@
 //! What no compiler and no lint checks: the shape of files, and who may know whom.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sumu_tests::{Result, ensure, workspace};
+use sumu_tests::{Context, Result, ensure, workspace};
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -146,6 +147,28 @@ fn what_decides_knows_neither_a_client_nor_a_clock() -> Result<()> {
     none(&found, "stack, desired, observed, plan and status are pure")
 }
 
+/// A client that is made anew for each event costs a handshake each time.
+#[test]
+fn the_functions_make_their_clients_once_a_process_before_the_first_event() -> Result<()> {
+    let mut found = Vec::new();
+    let mut programs = 0;
+    for file in sources()?.iter().filter(|file| file.path.starts_with("lambdas/src/")) {
+        let is_adapter = file.path.starts_with("lambdas/src/adapters");
+        let (setup, per_event) = match file.text.split_once("lambda_runtime::run(") {
+            Some((setup, per_event)) => (setup, per_event),
+            None => ("", file.text.as_str()),
+        };
+        programs += usize::from(setup.contains("adapters::aws()"));
+        for word in ["SdkConfig", "adapters::aws()", "::new(&aws", "Client::"] {
+            if !is_adapter && per_event.contains(word) {
+                found.push(format!("{}: {word}", file.path));
+            }
+        }
+    }
+    ensure!(programs >= 3, "only {programs} programs were found");
+    none(&found, "AWS's clients are made by `main` before it takes events")
+}
+
 #[test]
 fn no_test_sleeps() -> Result<()> {
     // In two parts, or this file would be found.
@@ -179,6 +202,26 @@ fn the_committed_crd_is_what_the_types_say() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_is_built_is_what_the_lock_file_pins() -> Result<()> {
+    let read = |path: &str| std::fs::read_to_string(workspace::root().join(path));
+    let packages = read("Cargo.lock")?;
+    let mut pinned = 0;
+    for package in packages.split("[[package]]").filter(|package| package.contains("source = ")) {
+        ensure!(package.contains("checksum = "), "a package has no checksum: {package}");
+        pinned += 1;
+    }
+    ensure!(pinned > 100, "only {pinned} packages were found");
+    let makefile = read("Makefile")?;
+    let builds: Vec<&str> =
+        makefile.lines().filter(|line| line.contains("cargo ") && line.contains("--workspace")).collect();
+    ensure!(builds.len() >= 4, "only {builds:?} were found");
+    none(
+        &builds.into_iter().filter(|line| !line.contains("--locked")).map(str::to_owned).collect::<Vec<_>>(),
+        "a build takes the versions of the lock file and no newer ones",
+    )
+}
+
 /// The texts of a source file that stand between `before` and `after` in one line.
 fn words<'a>(source: &'a str, before: &str, after: &str) -> Vec<&'a str> {
     let word = |line: &'a str| line.trim().split_once(before)?.1.split_once(after).map(|(word, _)| word);
@@ -208,6 +251,33 @@ fn the_protocol_document_names_every_reason_and_code_that_there_is() -> Result<(
         );
     }
     none(&missing, "docs/protocol.md names every reason, code and refusal")
+}
+
+/// The names of all tests of a source file.
+fn tests(source: &str) -> impl Iterator<Item = &str> {
+    let after_attribute = source.split("#[test]\n").skip(1);
+    after_attribute.filter_map(|rest| rest.lines().find_map(|line| function_name(line.trim_start())))
+}
+
+#[test]
+fn every_guarantee_is_proven_by_tests_that_exist() -> Result<()> {
+    let document = std::fs::read_to_string(workspace::root().join("docs/guarantees.md"))?;
+    let (promised, _) = document.split_once("## What is not promised").context("the document has no end")?;
+    let sources = sources()?;
+    let existing: BTreeSet<&str> = sources.iter().flat_map(|file| tests(&file.text)).collect();
+    ensure!(existing.len() > 200, "only {} tests were found", existing.len());
+    let rows = promised.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what holds"));
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for row in rows {
+        let proven = row.trim_end_matches(" |").rsplit_once(" | ").map(|(_, proven)| proven).unwrap_or_default();
+        let mut names = proven.split(", ").map(|name| name.trim_matches('`')).peekable();
+        ensure!(names.peek().is_some(), "a row without a test: {row}");
+        wrong.extend(names.filter(|name| !existing.contains(name)).map(|name| format!("{name:?} in: {row}")));
+        seen += 1;
+    }
+    ensure!(seen > 50, "only {seen} rows were found");
+    none(&wrong, "docs/guarantees.md names a test that exists in each row, and no other")
 }
 
 #[test]

@@ -94,6 +94,7 @@ pub fn watchdog_environment(stand_in: &StandIn) -> BTreeMap<String, String> {
         presence_source: PresenceSource::Queue,
         messages_queue_url: stand_in.queue_url("messages"),
         messages_topic_arn: "arn:aws:sns:us-east-1:000000000000:messages".into(),
+        departures: None,
     };
     with(stand_in, &settings)
 }

@@ -87,7 +87,7 @@ pub struct Issuer {
     /// The `iss` that its tokens must carry; any when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// One of these must be in a token's `aud`; any when empty.
+    /// One of these must be in a token's `aud`, or be its `client_id` when it has no `aud`; any when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<String>,
 }
@@ -163,8 +163,21 @@ pub struct WatchdogSettings {
     pub messages_queue_url: String,
     /// The messages topic.
     pub messages_topic_arn: String,
+    /// How `OFFLINE` waits; it does not when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub departures: Option<DepartureSettings>,
 }
 impl Settings for WatchdogSettings {}
+
+/// How `OFFLINE` waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepartureSettings {
+    /// The internal queue that gives each departure back when its time is over.
+    pub queue_url: String,
+    /// How long a user who has lost the last connection still counts as online; 1 to 900, which is how long SQS can
+    /// delay a message.
+    pub grace_period_seconds: u32,
+}
 
 /// Where presence events go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +226,17 @@ mod tests {
             max_concurrency: 10,
         };
         assert_eq!(PusherSettings::from_environment(written.environment()).unwrap(), written);
+        for departures in [None, Some(DepartureSettings { queue_url: "https://d".into(), grace_period_seconds: 30 })] {
+            let written = WatchdogSettings {
+                connections_table: "c".into(),
+                presence_table: "p".into(),
+                presence_source: PresenceSource::Queue,
+                messages_queue_url: "https://m".into(),
+                messages_topic_arn: "arn:t".into(),
+                departures,
+            };
+            assert_eq!(WatchdogSettings::from_environment(written.environment()).unwrap(), written);
+        }
     }
 
     #[test]
@@ -220,6 +244,16 @@ mod tests {
         for claim in ["5", "true", "[]", "null", "\"quoted\"", "{\"a\":1}"] {
             let written = AuthorizerSettings { principal_claim: claim.into(), ..authorizer() };
             assert_eq!(AuthorizerSettings::from_environment(written.environment()).unwrap(), written);
+        }
+    }
+
+    #[test]
+    fn audiences_that_are_not_set_are_none_and_no_error() {
+        for issuers in [r#"[{"jwks_uri":"https://a"}]"#, r#"[{"jwks_uri":"https://a","audiences":[]}]"#] {
+            let mut variables = authorizer().environment();
+            variables.insert("SUMU_ISSUERS".into(), issuers.into());
+            let read = AuthorizerSettings::from_environment(variables).unwrap();
+            assert_eq!(read.issuers[0].audiences, Vec::<String>::new());
         }
     }
 

@@ -30,3 +30,6 @@ fn text_of<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 fn number_of(item: &Item, name: &str) -> Option<u64> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod testing;

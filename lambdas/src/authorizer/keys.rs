@@ -7,17 +7,13 @@
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use x509_parser::oid_registry::OID_SIG_ED25519;
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::public_key::PublicKey;
 
-use super::token::{self, Token};
-
-/// The shortest RSA modulus that NIST SP 800-131A still allows, 2,048 bits.
-const RSA_MODULUS_BYTES_MIN: usize = 256;
+use super::signature::{Algorithm, Curve, Verifier};
+use super::token::Signed;
 
 /// Some issuers pad what RFC 7518 wants unpadded.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -25,23 +21,23 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-const RSA: [Algorithm; 6] =
-    [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
-
 /// One public key.
 #[derive(Clone, Debug)]
 pub struct Key {
     id: Option<String>,
-    algorithms: Vec<Algorithm>,
-    /// The key itself.
-    pub material: DecodingKey,
+    /// One for each algorithm that the key may be used with; at least one.
+    verifiers: Vec<Verifier>,
 }
 
 impl Key {
-    /// Whether a signature of this algorithm may be verified with this key.
+    /// What verifies signatures of this algorithm, if the key is for it.
     #[must_use]
-    pub fn allows(&self, algorithm: Algorithm) -> bool {
-        self.algorithms.contains(&algorithm)
+    pub fn verifier(&self, algorithm: Algorithm) -> Option<&Verifier> {
+        self.verifiers.iter().find(|verifier| verifier.algorithm() == algorithm)
+    }
+
+    fn of(id: Option<String>, verifiers: Vec<Verifier>) -> Option<Self> {
+        (!verifiers.is_empty()).then_some(Self { id, verifiers })
     }
 }
 
@@ -74,10 +70,10 @@ impl KeySet {
 
     /// The keys that a token may mean: those with its key id. A token without one means every key that fits its
     /// algorithm, so that an issuer with a single key need not name it.
-    pub fn meant_by<'a>(&'a self, token: &'a Token<'_>) -> impl Iterator<Item = &'a Key> {
+    pub fn meant_by<'a>(&'a self, token: &'a Signed<'_>) -> impl Iterator<Item = &'a Key> {
         self.0.iter().filter(move |key| match &token.key_id {
             Some(id) => key.id.as_ref() == Some(id),
-            None => key.allows(token.algorithm),
+            None => key.verifier(token.algorithm).is_some(),
         })
     }
 
@@ -116,19 +112,20 @@ fn from_jwk(jwk: &Value) -> Option<Key> {
     if !for_signatures {
         return None;
     }
-    let (fitting, material) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-        ("RSA", _) => rsa(&bytes(jwk.n)?, &bytes(jwk.e)?)?,
-        ("EC", Some("P-256")) => ec(&bytes(jwk.x)?, &bytes(jwk.y)?, 32)?,
-        ("EC", Some("P-384")) => ec(&bytes(jwk.x)?, &bytes(jwk.y)?, 48)?,
-        ("OKP", Some("Ed25519")) => ed(&bytes(jwk.x)?)?,
+    let mut verifiers = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+        ("RSA", _) => Verifier::rsa(&bytes(jwk.n)?, &bytes(jwk.e)?),
+        ("EC", Some("P-256")) => vec![point(Curve::P256, &bytes(jwk.x)?, &bytes(jwk.y)?)?],
+        ("EC", Some("P-384")) => vec![point(Curve::P384, &bytes(jwk.x)?, &bytes(jwk.y)?)?],
+        ("EC", Some("P-521")) => vec![point(Curve::P521, &bytes(jwk.x)?, &bytes(jwk.y)?)?],
+        ("OKP", Some("Ed25519")) => vec![edwards(&bytes(jwk.x)?)?],
         // Symmetric keys ("oct") are secrets: one that is published is known to everybody.
         _ => return None,
     };
-    let algorithms = match jwk.alg.as_deref() {
-        None => fitting,
-        Some(name) => vec![token::algorithm(name).filter(|named| fitting.contains(named))?],
-    };
-    Some(Key { id: jwk.kid, algorithms, material })
+    if let Some(name) = jwk.alg {
+        let named = Algorithm::named(&name)?;
+        verifiers.retain(|verifier| verifier.algorithm() == named);
+    }
+    Key::of(jwk.kid, verifiers)
 }
 
 /// The key of a certificate. Its dates are not looked at: the issuer vouches for it by publishing it now.
@@ -136,46 +133,25 @@ fn from_certificate(id: &str, pem: &[u8]) -> Option<Key> {
     let (_, pem) = parse_x509_pem(pem).ok()?;
     let certificate = pem.parse_x509().ok()?;
     let info = certificate.public_key();
-    let (algorithms, material) = match info.parsed().ok()? {
-        PublicKey::RSA(key) => rsa(key.modulus, key.exponent)?,
-        PublicKey::EC(point) => match point.data() {
-            [4, coordinates @ ..] if matches!(coordinates.len(), 64 | 96) => {
-                let size = coordinates.len() / 2;
-                let (x, y) = coordinates.split_at(size);
-                ec(x, y, size)?
-            }
-            _ => return None,
-        },
-        PublicKey::Unknown(key) if info.algorithm.algorithm == OID_SIG_ED25519 => ed(key)?,
-        _ => return None,
+    let verifiers = match info.parsed().ok()? {
+        PublicKey::RSA(key) => Verifier::rsa(key.modulus, key.exponent),
+        // The certificate names the curve, and a key is on one alone.
+        _ => Curve::ALL.into_iter().filter_map(|curve| Verifier::on_curve(curve, info.raw)).collect(),
     };
-    Some(Key { id: Some(id.to_owned()), algorithms, material })
+    Key::of(Some(id.to_owned()), verifiers)
 }
 
-fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<(Vec<Algorithm>, DecodingKey)> {
-    // DER and some issuers put a zero before a number whose first bit is set.
-    let strip = |number: &[u8]| {
-        let zeros = number.iter().take_while(|byte| **byte == 0).count();
-        number.get(zeros..).unwrap_or_default().to_vec()
-    };
-    let (modulus, exponent) = (strip(modulus), strip(exponent));
-    if modulus.len() < RSA_MODULUS_BYTES_MIN || exponent.is_empty() {
+fn point(curve: Curve, x: &[u8], y: &[u8]) -> Option<Verifier> {
+    if [x, y].iter().any(|coordinate| coordinate.len() != curve.coordinate_bytes()) {
         return None;
     }
-    Some((RSA.to_vec(), DecodingKey::from_rsa_raw_components(&modulus, &exponent)))
+    // Uncompressed, as SEC 1 writes it.
+    Verifier::on_curve(curve, &[&[4], x, y].concat())
 }
 
-fn ec(x: &[u8], y: &[u8], size: usize) -> Option<(Vec<Algorithm>, DecodingKey)> {
-    if x.len() != size || y.len() != size {
-        return None;
-    }
-    let algorithm = if size == 32 { Algorithm::ES256 } else { Algorithm::ES384 };
-    let point: Vec<u8> = std::iter::once(4).chain(x.iter().copied()).chain(y.iter().copied()).collect();
-    Some((vec![algorithm], DecodingKey::from_ec_der(&point)))
-}
-
-fn ed(key: &[u8]) -> Option<(Vec<Algorithm>, DecodingKey)> {
-    (key.len() == 32).then(|| (vec![Algorithm::EdDSA], DecodingKey::from_ed_der(key)))
+fn edwards(key: &[u8]) -> Option<Verifier> {
+    // Another length would be taken for another form.
+    if key.len() == Curve::Ed25519.coordinate_bytes() { Verifier::on_curve(Curve::Ed25519, key) } else { None }
 }
 
 fn bytes(member: Option<String>) -> Option<Vec<u8>> {

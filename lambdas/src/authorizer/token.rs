@@ -5,13 +5,13 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use sumu_contract::message::SUBPROTOCOL;
 use sumu_contract::settings::TokenSource;
 
+use super::signature::Algorithm;
 use super::verdict::Refusal;
 
 /// The longest token that is looked at. API Gateway's limit for all headers together is below it.
@@ -60,29 +60,30 @@ fn behind_subprotocol(value: &str) -> Option<&str> {
     entries.next()
 }
 
-/// A token that can be read. Nothing in it may be believed before its signature was verified.
+/// Something signed, in the compact form of a JWS (RFC 7515). Nothing in it may be believed before its signature was
+/// verified.
 #[derive(Clone, Debug)]
-pub struct Token<'a> {
-    /// What was signed: header and claims as they came.
-    pub signed: &'a str,
-    /// The signature, still encoded.
-    pub signature: &'a str,
+pub struct Signed<'a> {
+    /// What was signed: header and payload as they came.
+    pub text: &'a str,
+    /// The payload, still encoded.
+    pub payload: &'a str,
+    /// The signature.
+    pub signature: Vec<u8>,
     /// The algorithm that the header names. The key decides whether it may be used.
     pub algorithm: Algorithm,
     /// The key that the header names.
     pub key_id: Option<String>,
-    /// The claims.
-    pub claims: BTreeMap<String, Value>,
 }
 
-impl<'a> Token<'a> {
-    /// Reads a compact JWS with a JSON object of claims.
+impl<'a> Signed<'a> {
+    /// Reads a compact JWS.
     pub fn parse(text: &'a str) -> Result<Self, Refusal> {
         if text.len() > TOKEN_BYTES_MAX {
             return Err(Refusal::TokenTooLong);
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(Refusal::Malformed)?;
-        let (header, claims) = signed.split_once('.').ok_or(Refusal::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(Refusal::Malformed)?;
         let header = object(header)?;
         // An extension that must be understood, and we understand none (RFC 7515, 4.1.11).
         if header.contains_key("crit") {
@@ -94,32 +95,36 @@ impl<'a> Token<'a> {
             Some(_) => return Err(Refusal::Malformed),
         };
         let name = header.get("alg").and_then(Value::as_str).ok_or(Refusal::Malformed)?;
-        let algorithm = algorithm(name).ok_or(Refusal::AlgorithmRefused)?;
-        Ok(Self { signed, signature, algorithm, key_id, claims: object(claims)? })
+        let algorithm = Algorithm::named(name).ok_or(Refusal::AlgorithmRefused)?;
+        Ok(Self { text: signed, payload, signature: decode(signature)?, algorithm, key_id })
     }
 }
 
-/// The asymmetric algorithms that are understood. `none`, the symmetric ones and unknown names are not among them.
-#[must_use]
-pub fn algorithm(name: &str) -> Option<Algorithm> {
-    Some(match name {
-        "RS256" => Algorithm::RS256,
-        "RS384" => Algorithm::RS384,
-        "RS512" => Algorithm::RS512,
-        "PS256" => Algorithm::PS256,
-        "PS384" => Algorithm::PS384,
-        "PS512" => Algorithm::PS512,
-        "ES256" => Algorithm::ES256,
-        "ES384" => Algorithm::ES384,
-        // RFC 9864 gives EdDSA with Ed25519 a name of its own.
-        "EdDSA" | "Ed25519" => Algorithm::EdDSA,
-        _ => return None,
-    })
+/// A token that can be read.
+#[derive(Clone, Debug)]
+pub struct Token<'a> {
+    /// What its signature vouches for.
+    pub signed: Signed<'a>,
+    /// The claims.
+    pub claims: BTreeMap<String, Value>,
+}
+
+impl<'a> Token<'a> {
+    /// Reads a compact JWS with a JSON object of claims.
+    pub fn parse(text: &'a str) -> Result<Self, Refusal> {
+        let signed = Signed::parse(text)?;
+        let claims = object(signed.payload)?;
+        Ok(Self { signed, claims })
+    }
+}
+
+/// Base64 in the one form that RFC 7515 allows: no padding, no whitespace, no bits that nothing is made of.
+fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Malformed)
 }
 
 fn object(part: &str) -> Result<BTreeMap<String, Value>, Refusal> {
-    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Malformed)?;
-    let object: UniqueObject = serde_json::from_slice(&json).map_err(|_| Refusal::Malformed)?;
+    let object: UniqueObject = serde_json::from_slice(&decode(part)?).map_err(|_| Refusal::Malformed)?;
     Ok(object.0)
 }
 

@@ -8,7 +8,7 @@ use sumu_contract::limits::USER_ID_BYTES_MAX;
 use sumu_contract::settings::Issuer;
 
 use super::keys::KeySet;
-use super::token::Token;
+use super::token::{Signed, Token};
 
 /// The largest date that is understood: the largest whole number that every JSON reader keeps exact (2^53 - 1).
 const DATE_MAX: u64 = (1 << 53) - 1;
@@ -62,7 +62,7 @@ pub enum Refusal {
     IssuedInFuture,
     /// `exp`, `nbf` or `iat` is no date.
     DateInvalid,
-    /// `aud` names none of the audiences.
+    /// `aud`, or `client_id` in a token without it, names none of the audiences.
     AudienceRefused,
     /// The principal claim is missing or not a text.
     PrincipalMissing,
@@ -120,7 +120,7 @@ pub fn verdict(
     if !may_be_of(token, issuer) {
         return Err(Refusal::IssuerUnknown);
     }
-    verify_signature(token, keys)?;
+    verify_signature(&token.signed, keys)?;
     let expires_at = verify_dates(&token.claims, rules, now)?;
     verify_audience(&token.claims, &issuer.audiences)?;
     let user_id = principal(&token.claims, rules.principal_claim)?;
@@ -128,16 +128,15 @@ pub fn verdict(
     Ok(Principal { user_id, expires_at, issuer })
 }
 
-fn verify_signature(token: &Token<'_>, keys: &KeySet) -> Result<(), Refusal> {
+/// Looks for the key that signed.
+pub fn verify_signature(token: &Signed<'_>, keys: &KeySet) -> Result<(), Refusal> {
     let mut refusal = Refusal::KeyUnknown;
     for key in keys.meant_by(token) {
-        if !key.allows(token.algorithm) {
+        let Some(verifier) = key.verifier(token.algorithm) else {
             refusal = Refusal::AlgorithmRefused;
             continue;
-        }
-        let verified =
-            jsonwebtoken::crypto::verify(token.signature, token.signed.as_bytes(), &key.material, token.algorithm);
-        if verified.unwrap_or(false) {
+        };
+        if verifier.verify(token.text.as_bytes(), &token.signature) {
             return Ok(());
         }
         refusal = Refusal::SignatureInvalid;
@@ -191,7 +190,8 @@ fn verify_audience(claims: &BTreeMap<String, Value>, audiences: &[String]) -> Re
         return Ok(());
     }
     let accepted = |audience: &Value| audience.as_str().is_some_and(|name| audiences.iter().any(|own| own == name));
-    let named = match claims.get("aud") {
+    // Access tokens of Amazon Cognito have no audience; the client that they were issued to is in its place there.
+    let named = match claims.get("aud").or_else(|| claims.get("client_id")) {
         Some(Value::Array(audience)) => audience.iter().any(accepted),
         Some(audience) => accepted(audience),
         None => false,

@@ -6,7 +6,7 @@ use sumu_contract::settings::{Settings, WatchdogSettings};
 use sumu_lambdas::adapters::dynamodb::{ConnectionsTable, PresenceTable};
 use sumu_lambdas::adapters::{self, SystemClock, sns::SnsTopic, sqs::SqsQueue};
 use sumu_lambdas::telemetry;
-use sumu_lambdas::watchdog::{Watchdog, reconcile::Reconciler};
+use sumu_lambdas::watchdog::{Watchdog, reconcile::Departures, reconcile::Reconciler};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -19,6 +19,10 @@ async fn main() -> Result<(), Error> {
         source: settings.presence_source,
         queue: SqsQueue::new(&aws, settings.messages_queue_url),
         topic: SnsTopic::new(&aws, settings.messages_topic_arn),
+        departures: settings.departures.map(|departures| Departures {
+            queue: SqsQueue::new(&aws, departures.queue_url),
+            grace_period_seconds: departures.grace_period_seconds,
+        }),
         clock: SystemClock,
     });
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| watchdog.handle(event.payload))).await

@@ -1,13 +1,15 @@
 //! Whole events against the cloud in memory.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use sumu_contract::settings::EmptyUsers;
 
-use super::{Ports, Pusher, PusherError, Rules};
+use super::{POSTS_AT_ONCE, Ports, Pusher, PusherError, Rules};
 use crate::fakes::{Channel, Cloud, run};
-use crate::ports::{Attribute, Posted};
+use crate::ports::{Attribute, Posted, Sockets};
 
 const NOW: u64 = 1_700_000_000_000;
 const OLD: u64 = NOW - 60_000;
@@ -187,6 +189,29 @@ fn a_gone_connection_is_forgotten_unless_it_may_be_opening() {
 }
 
 #[test]
+fn a_gone_connection_that_several_records_of_a_batch_meet_fails_none_of_them() {
+    let cloud = cloud();
+    answers(&cloud, "a1", &[Posted::Gone; 3]);
+    let request = |n: u8| json!({"users": ["a", "b"], "data": n});
+    assert!(push(&cloud, sqs(&[request(1), request(2), json!({"data": 3})])).is_empty(), "nothing comes again");
+    assert!(!cloud.has_row("a", "a1"));
+    for connection in ["a2", "b1", "b2"] {
+        assert_eq!(cloud.reached().iter().filter(|reached| *reached == connection).count(), 3, "{connection}");
+    }
+    assert!(cloud.state().sent.is_empty());
+}
+
+#[test]
+fn a_row_that_another_connection_has_taken_meanwhile_stays() {
+    let cloud = cloud();
+    cloud.open("a", "a1", NOW, None);
+    answers(&cloud, "a1", &[Posted::Gone]);
+    let before = json!({"user_id": "a", "connection_id": "a1", "connected_at": OLD});
+    assert!(push(&cloud, sqs(&[json!({"target": {"connections": [before]}, "data": 1, "attempt": 1})])).is_empty());
+    assert!(cloud.has_row("a", "a1"));
+}
+
+#[test]
 fn a_row_that_cannot_be_deleted_does_not_fail_the_record() {
     let cloud = cloud();
     answers(&cloud, "a1", &[Posted::Gone]);
@@ -255,6 +280,50 @@ fn what_has_expired_is_not_delivered() {
 }
 
 #[test]
+fn a_retry_item_past_its_time_is_dropped() {
+    let cloud = cloud();
+    let item = json!({"target": {"connections": ["a1"]}, "data": 1, "expiresAt": NOW / 1000 - 1, "attempt": 1});
+    assert!(push(&cloud, sqs(&[item])).is_empty());
+    assert!(cloud.reached().is_empty() && cloud.state().sent.is_empty());
+}
+
+/// Sockets that count how many posts are under way.
+#[derive(Debug, Default)]
+struct Crowd {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Sockets for Arc<Crowd> {
+    async fn post(&self, _connection_id: &str, _data: &str) -> Posted {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(now, Ordering::Relaxed);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        self.now.fetch_sub(1, Ordering::Relaxed);
+        Posted::Delivered
+    }
+}
+
+#[test]
+fn many_posts_are_under_way_at_once_but_never_more_than_one_worker_may_have() {
+    let cloud = cloud();
+    for n in 0..300 {
+        cloud.open("many", &format!("many{n}"), OLD, None);
+    }
+    let crowd = Arc::new(Crowd::default());
+    let rules = Rules { max_rate: 1_000_000, ..rules() };
+    let Pusher { ports, .. } = pusher(&cloud, rules.clone());
+    let Ports { audience, pushes, dead_letters, pushes_dead_letters, clock, .. } = ports;
+    let ports = Ports { audience, sockets: Arc::clone(&crowd), pushes, dead_letters, pushes_dead_letters, clock };
+    let event =
+        sqs(&[json!({"users": ["many"], "data": 1}), json!({"data": 2}), json!({"users": ["many"], "data": 3})]);
+    assert_eq!(run(Pusher::new(ports, rules).handle(event, DEADLINE)).unwrap(), json!({"batchItemFailures": []}));
+    assert_eq!(crowd.most.load(Ordering::Relaxed), POSTS_AT_ONCE);
+}
+
+#[test]
 fn users_that_cannot_be_read_come_again_without_the_others() {
     let cloud = cloud();
     cloud.fail("query", 1);
@@ -299,4 +368,50 @@ fn a_record_of_nobody_is_set_aside_and_an_event_without_records_is_an_error() {
     assert_eq!(cloud.sent_to("dead letters").len(), 1);
     assert!(cloud.reached().is_empty());
     assert!(handle(&cloud, json!({"users": ["a"], "data": 1})).is_err());
+}
+
+/// A log that can be read.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(line)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_pushed_is_in_no_log() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+    let cloud = cloud();
+    cloud.fail("query", 1);
+    cloud.fail("scan", 1);
+    for (id, posted) in [("b1", Posted::Gone), ("b2", Posted::Forbidden), ("c1", Posted::Invalid)] {
+        answers(&cloud, id, &[posted]);
+    }
+    answers(&cloud, "c2", &[Posted::Throttled; 9]);
+    let requests = [
+        json!({"users": ["a", "b", "c"], "exclude_users": ["secret-user"], "data": "secret"}),
+        json!({"data": {"secret": 1}}),
+        json!({"users": ["a"], "secret": 1}),
+        json!("{\"data\": secret"),
+        json!({"target": {"connections": ["c2"]}, "data": "secret", "attempt": 2}),
+    ];
+    tracing::subscriber::with_default(subscriber.finish(), || {
+        assert_eq!(push(&cloud, sqs(&requests)), ["m1"]);
+        push(&cloud, sqs(&[json!({"data": "secret"})]));
+        assert!(handle(&cloud, json!({"secret": 1})).is_err());
+    });
+    let written = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for line in ["record failed", "bad request", "connections not read", "the management API refuses us"] {
+        assert!(written.contains(line), "nothing was logged of {line:?} in {written}");
+    }
+    assert!(!written.contains("secret"), "{written}");
 }

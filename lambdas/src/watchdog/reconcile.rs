@@ -5,10 +5,23 @@
 //! 2. ask the connections table for the truth; if the item says otherwise, write it with the next version, on
 //!    condition that the version is still the one read.
 //!
+//! With a grace period there is a state between `ONLINE` and `OFFLINE`, of which nobody is told but the departures
+//! queue, and that queue gives the departure back when its time is over:
+//!
+//! ```text
+//! OFFLINE ──there──▶ ONLINE ──gone──▶ LEAVING ──gone, and the time is over──▶ OFFLINE
+//!    event: ONLINE     ▲    a delayed    │               event: OFFLINE
+//!                      │     departure   │
+//!                      └──there, no event┘
+//! ```
+//!
 //! Guarantees:
 //! - a change is announced before the next one is written, so events of one user strictly alternate;
 //! - a crash between any two steps loses nothing: whoever comes next finds the unannounced version; at worst an event
 //!   is repeated, with the same id;
+//! - a departure that is late, comes twice or overtakes another names a version that the item no longer has, and is
+//!   worth no more than a stream's record;
+//! - one that is lost delays `OFFLINE` until the user is named again, and breaks nothing else;
 //! - the item is read before the truth. The other way round, a truth that has grown old while another run wrote the
 //!   item could be written over it.
 
@@ -17,6 +30,7 @@ use sumu_contract::message::{ID, SOURCE as SOURCE_ATTRIBUTE, TIMESTAMP, USER_ID}
 use sumu_contract::presence::{SOURCE, State};
 use sumu_contract::settings::PresenceSource;
 
+use super::departure::Departure;
 use crate::ports::{
     Attribute, Clock, LiveConnections, Message, PortError, Presence, PresenceItem, Queue, Topic, Written,
 };
@@ -33,9 +47,9 @@ pub enum ReconcileError {
     /// A table, the queue or the topic did not answer.
     #[error("presence could not be reconciled")]
     Port(#[from] PortError),
-    /// The event could not be written.
-    #[error("a presence event cannot be written as JSON")]
-    Event(#[from] serde_json::Error),
+    /// The event or the departure could not be written.
+    #[error("a message cannot be written as JSON")]
+    Message(#[from] serde_json::Error),
     /// Others were always faster.
     #[error("the presence item changed under every attempt")]
     Contended,
@@ -54,29 +68,42 @@ pub struct Reconciler<L, P, Q, T, C> {
     pub queue: Q,
     /// The messages topic.
     pub topic: T,
+    /// How `OFFLINE` waits, if it does.
+    pub departures: Option<Departures<Q>>,
     /// The time.
     pub clock: C,
 }
 
+/// How `OFFLINE` waits.
+#[derive(Debug)]
+pub struct Departures<Q> {
+    /// Where departures wait.
+    pub queue: Q,
+    /// For how long.
+    pub grace_period_seconds: u32,
+}
+
 impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Reconciler<L, P, Q, T, C> {
-    /// Reconciles one user; returns how many changes were announced.
-    pub async fn reconcile(&self, user_id: &str) -> Result<u64, ReconcileError> {
+    /// Reconciles one user, of whom the departures queue says that the grace period of version `departed` is over;
+    /// returns how many changes were announced.
+    pub async fn reconcile(&self, user_id: &str, departed: Option<u64>) -> Result<u64, ReconcileError> {
+        let grace_ms = self.departures.as_ref().map(|departures| u64::from(departures.grace_period_seconds) * 1000);
         let mut announced = 0;
         let mut conflicts = 0;
         loop {
             let item = self.presence.read(user_id).await?.unwrap_or(NEVER_SEEN);
             let written = if item.announced < item.version {
-                self.announce(user_id, &item).await?;
-                announced += 1;
+                announced += self.announce(user_id, &item).await?;
                 self.presence.mark_announced(user_id, item.version).await?
             } else {
                 let now = self.clock.now();
                 let there = self.connections.any(user_id, now).await?;
-                let truth = if there { State::Online } else { State::Offline };
-                if truth == item.state {
-                    return Ok(announced);
+                let is_over = departed == Some(item.version)
+                    || grace_ms.is_none_or(|grace_ms| now >= item.changed_at.saturating_add(grace_ms));
+                match next(&item, there, now, grace_ms.is_some(), is_over) {
+                    None => return Ok(announced),
+                    Some(next) => self.presence.change(user_id, &next).await?,
                 }
-                self.presence.change(user_id, &changed(&item, truth, now)).await?
             };
             if written == Written::Conflict {
                 conflicts += 1;
@@ -87,21 +114,53 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Reconciler<L
         }
     }
 
-    async fn announce(&self, user_id: &str, item: &PresenceItem) -> Result<(), ReconcileError> {
+    /// Tells whoever must know of the item's version; how many changes that announced.
+    async fn announce(&self, user_id: &str, item: &PresenceItem) -> Result<u64, ReconcileError> {
+        let status = match item.state {
+            State::Online => "ONLINE",
+            State::Offline => "OFFLINE",
+            State::Leaving => {
+                // The stack may have lost its grace period since: then nothing is left to wait for.
+                if let Some(Departures { queue, grace_period_seconds }) = &self.departures {
+                    let departure = Departure { user_id: user_id.to_owned(), version: item.version };
+                    queue.send(&departure.message()?, *grace_period_seconds).await?;
+                }
+                return Ok(0);
+            }
+        };
         let (to_queue, to_topic) = match self.source {
             PresenceSource::Queue => (true, false),
             PresenceSource::Topic => (false, true),
             PresenceSource::Both => (true, true),
-            PresenceSource::Stream => return Ok(()),
+            PresenceSource::Stream => return Ok(1),
         };
-        let event = event(user_id, item)?;
+        let event = event(user_id, status, item)?;
         if to_queue {
             self.queue.send(&event, 0).await?;
         }
         if to_topic {
             self.topic.publish(&event).await?;
         }
-        Ok(())
+        Ok(1)
+    }
+}
+
+/// The item as it should be next; nothing when it is as it should be.
+///
+/// Whether the grace period is over is the clock's word or the departures queue's. Either is enough: the clock's for
+/// a departure that was lost, the queue's because clocks differ and a departure comes only once.
+fn next(item: &PresenceItem, is_there: bool, now: u64, has_grace: bool, is_over: bool) -> Option<PresenceItem> {
+    let change = |state| changed(item, state, now);
+    match (item.state, is_there) {
+        (State::Online, true) | (State::Offline, false) => None,
+        (State::Offline, true) => Some(change(State::Online)),
+        // Everybody else was told of the `ONLINE` before and of nothing since.
+        (State::Leaving, true) => {
+            let back = change(State::Online);
+            Some(PresenceItem { announced: back.version, ..back })
+        }
+        (State::Online, false) => Some(change(if has_grace { State::Leaving } else { State::Offline })),
+        (State::Leaving, false) => is_over.then(|| change(State::Offline)),
     }
 }
 
@@ -129,8 +188,8 @@ struct Change<'a> {
     timestamp: u64,
 }
 
-fn event(user_id: &str, item: &PresenceItem) -> Result<Message, serde_json::Error> {
-    let message = Change { user_id, status: item.state.as_str(), timestamp: item.changed_at };
+fn event(user_id: &str, status: &'static str, item: &PresenceItem) -> Result<Message, serde_json::Error> {
+    let message = Change { user_id, status, timestamp: item.changed_at };
     Ok(Message {
         body: serde_json::to_string(&Event { r#type: "presence", message })?,
         attributes: vec![

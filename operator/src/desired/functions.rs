@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use sumu_contract::Function;
 use sumu_contract::settings::{
-    AuthorizerSettings, EmptyUsers, PresenceSource, PusherSettings, RoutesSettings, Settings as _, WatchdogSettings,
+    AuthorizerSettings, DepartureSettings, EmptyUsers, PresenceSource, PusherSettings, RoutesSettings, Settings as _,
+    WatchdogSettings,
 };
 
 use super::Endpoints;
@@ -47,6 +48,7 @@ enum FunctionSettings {
     },
     Watchdog {
         presence_source: PresenceSource,
+        grace_period_seconds: u32,
     },
 }
 
@@ -99,12 +101,19 @@ impl FunctionConfig {
                 max_concurrency: *max_concurrency,
             }
             .environment(),
-            FunctionSettings::Watchdog { presence_source } => WatchdogSettings {
+            FunctionSettings::Watchdog { presence_source, grace_period_seconds } => WatchdogSettings {
                 connections_table: names.table(TableId::Connections),
                 presence_table: names.table(TableId::Presence),
                 presence_source: *presence_source,
                 messages_queue_url: queue_url(QueueId::Messages)?,
                 messages_topic_arn: names.topic_arn(TopicId::Messages),
+                departures: match *grace_period_seconds {
+                    0 => None,
+                    grace_period_seconds => {
+                        let queue_url = queue_url(QueueId::Departures)?;
+                        Some(DepartureSettings { queue_url, grace_period_seconds })
+                    }
+                },
             }
             .environment(),
         })
@@ -133,7 +142,10 @@ pub(super) fn of(
                     management_template: endpoints.management.clone(),
                     stage: spec.stage_name.clone(),
                 },
-                Function::Watchdog => FunctionSettings::Watchdog { presence_source: spec.presence_source },
+                Function::Watchdog => FunctionSettings::Watchdog {
+                    presence_source: spec.presence_source,
+                    grace_period_seconds: spec.grace_period_seconds,
+                },
             };
             let config = FunctionConfig {
                 package: package.clone(),
@@ -200,16 +212,57 @@ pub struct Source {
     pub concurrency_max: Option<i32>,
     /// Whether a failed batch is halved before it is tried again; only for streams.
     pub bisects: bool,
+    /// When a failed batch is given up; only for streams. A queue has its redrive policy for that.
+    pub giving_up: Option<GivingUp>,
+}
+
+/// When a stream's batch that fails is given up, so that those behind it get their turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivingUp {
+    /// How often it is tried again; -1 is without end.
+    pub retries_max: i32,
+    /// The oldest that a record may grow; -1 is as old as the stream keeps it.
+    pub age_seconds_max: i32,
+    /// The ARN of the queue where Lambda notes which records were given up.
+    pub dead_letters_arn: String,
+}
+
+/// One user whose events cannot be sent holds up a shard's other users for minutes, not for the day that a stream
+/// keeps its records; an outage of minutes loses nothing.
+const STREAM_RETRIES_MAX: i32 = 100;
+/// As old as the stream keeps it: a record that is only late must not be given up.
+const STREAM_AGE_SECONDS_MAX: i32 = -1;
+/// A restart of everybody's router sends many departures at once, and they may take their time.
+const DEPARTURE_WORKERS_MAX: i32 = 10;
+
+/// How departures come back.
+#[must_use]
+pub fn departures() -> Source {
+    queue(10, DEPARTURE_WORKERS_MAX)
+}
+
+fn queue(batch_size: i32, workers_max: i32) -> Source {
+    Source { batch_size, concurrency_max: Some(workers_max), bisects: false, giving_up: None }
 }
 
 /// The event sources of a stack.
-pub(super) fn sources(spec: &StackSpec) -> BTreeMap<SourceId, Source> {
+pub(super) fn sources(spec: &StackSpec, names: &Names) -> BTreeMap<SourceId, Source> {
     // The CRD allows at most 1000.
-    let concurrency_max = Some(i32::try_from(spec.pusher_concurrency_max).unwrap_or(i32::MAX));
-    BTreeMap::from([
-        (SourceId::Notifications, Source { batch_size: 10, concurrency_max, bisects: false }),
+    let pushers_max = i32::try_from(spec.pusher_concurrency_max).unwrap_or(i32::MAX);
+    let giving_up = GivingUp {
+        retries_max: STREAM_RETRIES_MAX,
+        age_seconds_max: STREAM_AGE_SECONDS_MAX,
+        dead_letters_arn: names.queue_arn(QueueId::PresenceDeadLetters),
+    };
+    let stream = Source { batch_size: 100, concurrency_max: None, bisects: true, giving_up: Some(giving_up) };
+    let mut sources = BTreeMap::from([
+        (SourceId::Notifications, queue(10, pushers_max)),
         // One at a time: a worker that is killed repeats what it was at, and that is one page.
-        (SourceId::Pushes, Source { batch_size: 1, concurrency_max, bisects: false }),
-        (SourceId::Connections, Source { batch_size: 100, concurrency_max: None, bisects: true }),
-    ])
+        (SourceId::Pushes, queue(1, pushers_max)),
+        (SourceId::Connections, stream),
+    ]);
+    if spec.grace_period_seconds > 0 {
+        sources.insert(SourceId::Departures, departures());
+    }
+    sources
 }

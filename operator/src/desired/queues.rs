@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sumu_contract::Function;
 
 use super::policy::{Document, Statement};
+use crate::stack::StackSpec;
 use crate::stack::name::{Names, QueueId, TopicId};
 
 /// An SQS queue.
@@ -40,7 +41,7 @@ const VISIBILITY_PER_TIMEOUT: i32 = 6;
 const CONSUMER_TIMEOUT_SECONDS: i32 = 30;
 
 /// The queues of a stack.
-pub(super) fn of(names: &Names) -> BTreeMap<QueueId, Queue> {
+pub(super) fn of(names: &Names, spec: &StackSpec) -> BTreeMap<QueueId, Queue> {
     let source = |timeout: i32, dead_letters| Queue {
         visibility_timeout_seconds: VISIBILITY_PER_TIMEOUT * timeout,
         retention_seconds: 4 * DAY,
@@ -49,14 +50,20 @@ pub(super) fn of(names: &Names) -> BTreeMap<QueueId, Queue> {
     };
     let dead_letters =
         |policy| Queue { visibility_timeout_seconds: 30, retention_seconds: 14 * DAY, redrive: None, policy };
-    BTreeMap::from([
+    let mut queues = BTreeMap::from([
         (QueueId::Notifications, source(Function::Pusher.timeout_seconds(), QueueId::NotificationsDeadLetters)),
         (QueueId::NotificationsDeadLetters, dead_letters(Some(accept_undelivered(names)))),
         (QueueId::Messages, source(CONSUMER_TIMEOUT_SECONDS, QueueId::MessagesDeadLetters)),
         (QueueId::MessagesDeadLetters, dead_letters(None)),
         (QueueId::Pushes, source(Function::Pusher.timeout_seconds(), QueueId::PushesDeadLetters)),
         (QueueId::PushesDeadLetters, dead_letters(None)),
-    ])
+        (QueueId::PresenceDeadLetters, dead_letters(None)),
+    ]);
+    if spec.grace_period_seconds > 0 {
+        let departures = source(Function::Watchdog.timeout_seconds(), QueueId::PresenceDeadLetters);
+        queues.insert(QueueId::Departures, departures);
+    }
+    queues
 }
 
 /// SNS puts what it cannot deliver to the pusher into the same dead-letter queue.

@@ -3,6 +3,7 @@
 use sumu_contract::Function;
 
 use super::policy::{Document, Statement};
+use crate::observed::Observed;
 use crate::stack::StackSpec;
 use crate::stack::name::{Names, QueueId, TableId, TopicId};
 
@@ -15,19 +16,41 @@ pub struct Role {
     statements: Vec<Statement>,
     /// The stage whose connections the function posts to. Its ARN has the API's id, which AWS assigns.
     posts_to_stage: Option<String>,
+    /// Whether the function works on the departures queue. It may do so for as long as there is one.
+    takes_departures: Departures,
+}
+
+/// Who may work on the departures queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Departures {
+    /// Not this function.
+    Never,
+    /// This function, until the queue is gone. A right that goes before would leave an event source that cannot work.
+    UntilGone,
+    /// This function.
+    Always,
 }
 
 impl Role {
     /// The inline policy, or nothing while the API that it speaks of does not exist.
     #[must_use]
-    pub fn policy(&self, names: &Names, api_id: Option<&str>) -> Option<Document> {
+    pub fn policy(&self, names: &Names, observed: &Observed) -> Option<Document> {
         let mut statements = self.statements.clone();
         if let Some(stage) = &self.posts_to_stage {
             statements.push(Statement::allow(
                 "PostToConnections",
                 ["execute-api:ManageConnections"],
-                [names.execute_api_arn(api_id?, &format!("{stage}/POST/@connections/*"))],
+                [names.execute_api_arn(observed.api_id()?, &format!("{stage}/POST/@connections/*"))],
             ));
+        }
+        let takes_departures = match self.takes_departures {
+            Departures::Never => false,
+            Departures::UntilGone => observed.queues.contains_key(&QueueId::Departures),
+            Departures::Always => true,
+        };
+        if takes_departures {
+            statements.push(take("TakeDepartures", [names.queue_arn(QueueId::Departures)]));
+            statements.push(send("KeepDepartures", [names.queue_arn(QueueId::Departures)]));
         }
         Some(Document::of(statements))
     }
@@ -50,11 +73,7 @@ pub(super) fn of(function: Function, names: &Names, spec: &StackSpec) -> Role {
             Statement::allow("PublishMessages", ["sns:Publish"], [names.topic_arn(TopicId::Messages)]),
         ]),
         Function::Pusher => statements.extend([
-            Statement::allow(
-                "TakeRequests",
-                ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
-                [names.queue_arn(QueueId::Notifications), names.queue_arn(QueueId::Pushes)],
-            ),
+            take("TakeRequests", [QueueId::Notifications, QueueId::Pushes].map(|queue| names.queue_arn(queue))),
             send(
                 "DivideRetryAndRefuse",
                 [QueueId::Pushes, QueueId::NotificationsDeadLetters, QueueId::PushesDeadLetters]
@@ -88,11 +107,27 @@ pub(super) fn of(function: Function, names: &Names, spec: &StackSpec) -> Role {
                 [names.table_arn(TableId::Presence)],
             ),
             send("AnnounceOnQueue", [names.queue_arn(QueueId::Messages)]),
+            // Lambda puts there, as this role, what of the stream could not be worked off.
+            send("GiveUp", [names.queue_arn(QueueId::PresenceDeadLetters)]),
             Statement::allow("AnnounceOnTopic", ["sns:Publish"], [names.topic_arn(TopicId::Messages)]),
         ]),
     }
     let posts_to_stage = (function == Function::Pusher).then(|| spec.stage_name.clone());
-    Role { statements, posts_to_stage }
+    let takes_departures = match (function, spec.grace_period_seconds) {
+        (Function::Watchdog, 0) => Departures::UntilGone,
+        (Function::Watchdog, _) => Departures::Always,
+        (Function::Authorizer | Function::Routes | Function::Pusher, _) => Departures::Never,
+    };
+    Role { statements, posts_to_stage, takes_departures }
+}
+
+/// What Lambda needs to feed a function from queues.
+fn take<const N: usize>(sid: &str, queues: [String; N]) -> Statement {
+    Statement::allow(
+        sid,
+        ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
+        queues,
+    )
 }
 
 fn send<const N: usize>(sid: &str, queues: [String; N]) -> Statement {

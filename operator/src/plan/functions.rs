@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sumu_contract::Function;
 
 use super::step::{Configuration, FunctionStep, SourceStep};
-use super::{Part, Plan, Step, WaitReason, tags_to_set};
+use super::{Part, Plan, Step, WaitReason, departures, tags_to_set};
 use crate::desired::Desired;
 use crate::desired::functions::{self, FunctionConfig, Missing, Source};
 use crate::observed::{FunctionState, Observed, Readiness, ResourceId, SourceState, TableState};
@@ -66,7 +66,7 @@ fn create(desired: &Desired, function: Function, config: &FunctionConfig, observ
 
 /// Whether the role exists with its policy. Lambda checks some of the rights when it makes a function or a source.
 fn role_is_complete(desired: &Desired, function: Function, observed: &Observed) -> bool {
-    let want = desired.roles.get(&function).and_then(|role| role.policy(&desired.names, observed.api_id()));
+    let want = desired.roles.get(&function).and_then(|role| role.policy(&desired.names, observed));
     observed.roles.get(&function).is_some_and(|role| want.is_some() && role.policy == want)
 }
 
@@ -176,12 +176,17 @@ fn delete(desired: &Desired, function: Function, found: &FunctionState, observed
 
 /// Event sources. A stream that was switched off and on has another ARN, and a source's ARN cannot change.
 pub(super) fn plan_sources(desired: &Desired, observed: &Observed, plan: &mut Plan) {
+    let mut wanted = desired.sources.clone();
+    if departures::are_under_way(desired, observed) {
+        wanted.insert(SourceId::Departures, functions::departures());
+        plan.wait_gone(PART, format!("event source {}", SourceId::Departures), "the last departure");
+    }
     let mut kept: BTreeMap<SourceId, &SourceState> = BTreeMap::new();
     for found in &observed.sources {
         let id = SourceId::ALL.iter().copied().find(|id| {
             id.function() == found.function && source_arn(desired, *id, observed).as_deref() == Some(&*found.source_arn)
         });
-        match id.filter(|id| desired.sources.contains_key(id) && !kept.contains_key(id)) {
+        match id.filter(|id| wanted.contains_key(id) && !kept.contains_key(id)) {
             Some(id) => drop(kept.insert(id, found)),
             // Somebody feeds our function with something of their own. It stands in the way only of a deletion, also
             // when the function is gone already.
@@ -198,7 +203,7 @@ pub(super) fn plan_sources(desired: &Desired, observed: &Observed, plan: &mut Pl
             }
         }
     }
-    for (id, source) in &desired.sources {
+    for (id, source) in &wanted {
         match kept.get(id) {
             Some(found) => keep_source(*id, source, found, plan),
             None => create_source(desired, *id, source, observed, plan),
@@ -226,10 +231,11 @@ fn source_arn(desired: &Desired, id: SourceId, observed: &Observed) -> Option<St
 }
 
 fn keep_source(id: SourceId, source: &Source, found: &SourceState, plan: &mut Plan) {
-    let Source { batch_size, concurrency_max, bisects } = source;
+    let Source { batch_size, concurrency_max, bisects, giving_up } = source;
     let is_same = *batch_size == found.batch_size
         && *concurrency_max == found.concurrency_max
         && *bisects == found.bisects
+        && *giving_up == found.giving_up
         && found.reports_item_failures;
     match found.state.as_str() {
         "Enabled" if is_same => {}
@@ -253,6 +259,9 @@ fn create_source(desired: &Desired, id: SourceId, source: &Source, observed: &Ob
     let Some(source_arn) = source_arn(desired, id, observed).filter(|_| exists) else {
         return plan.wait_for(PART, what, input);
     };
+    if source.giving_up.is_some() && !observed.queues.contains_key(&QueueId::PresenceDeadLetters) {
+        return plan.wait_for(PART, what, ResourceId::Queue(QueueId::PresenceDeadLetters));
+    }
     let is_ready = observed.functions.get(&function).is_some_and(|found| found.readiness == Readiness::Ready);
     if !is_ready || !role_is_complete(desired, function, observed) {
         return plan.wait_for(PART, what, ResourceId::Function(function));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::step::QueueStep;
-use super::{Part, Plan, Step, tags_to_set};
+use super::{Part, Plan, Step, departures, tags_to_set};
 use crate::desired::Desired;
 use crate::desired::policy::Document;
 use crate::desired::queues::{Queue, RECEIVE_WAIT_SECONDS};
@@ -59,6 +59,7 @@ fn part(id: QueueId) -> Part {
             Part::Notifications
         }
         QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
+        QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
     }
 }
 
@@ -115,12 +116,15 @@ fn delete(desired: &Desired, id: QueueId, observed: &Observed, plan: &mut Plan) 
         QueueId::NotificationsDeadLetters => Some(QueueId::Notifications),
         QueueId::MessagesDeadLetters => Some(QueueId::Messages),
         QueueId::PushesDeadLetters => Some(QueueId::Pushes),
-        QueueId::Notifications | QueueId::Messages | QueueId::Pushes => None,
+        QueueId::PresenceDeadLetters => Some(QueueId::Departures),
+        QueueId::Notifications | QueueId::Messages | QueueId::Pushes | QueueId::Departures => None,
     };
     if let Some(function) = observed.functions.keys().find(|function| !desired.functions.contains_key(function)) {
         plan.wait_gone(part(id), what, ResourceId::Function(*function));
     } else if observed.sources.iter().any(|source| source.source_arn == names.queue_arn(id)) {
         plan.wait_gone(part(id), what, "its event source");
+    } else if id == QueueId::Departures && departures::are_under_way(desired, observed) {
+        plan.wait_gone(part(id), what, "the last departure");
     } else if let Some(source_queue) = source_queue.filter(|queue| observed.queues.contains_key(queue)) {
         plan.wait_gone(part(id), what, ResourceId::Queue(source_queue));
     } else {

@@ -43,7 +43,7 @@ fn keep_role(
     if found.trust != Document::lambda_trust() {
         plan.step(Step::Role(function, RoleStep::SetTrust { name: name.clone(), trust: Document::lambda_trust() }));
     }
-    match role.policy(&desired.names, observed.api_id()) {
+    match role.policy(&desired.names, observed) {
         None => plan.wait_for(PART, format!("policy of role {function}"), "the api"),
         Some(policy) if found.policy.as_ref() == Some(&policy) => {}
         Some(policy) => plan.step(Step::Role(function, RoleStep::PutPolicy { name: name.clone(), policy })),

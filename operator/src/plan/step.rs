@@ -256,6 +256,7 @@ impl Step {
                 | QueueId::Pushes
                 | QueueId::PushesDeadLetters => Part::Notifications,
                 QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
+                QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
             },
             Self::Topic(TopicId::Notifications, _) => Part::Notifications,
             Self::Topic(TopicId::Messages, _) => Part::Messages,

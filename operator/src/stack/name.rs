@@ -88,6 +88,10 @@ pub enum QueueId {
     Pushes,
     /// The pusher's work that came to nothing.
     PushesDeadLetters,
+    /// Who may be gone, until the grace period is over. Only with a grace period.
+    Departures,
+    /// What the watchdog could not work off, of the stream and of departures.
+    PresenceDeadLetters,
 }
 
 /// The topics of a stack.
@@ -108,6 +112,8 @@ pub enum SourceId {
     Pushes,
     /// The connections table's stream feeds the watchdog.
     Connections,
+    /// The departures queue feeds the watchdog. Only with a grace period.
+    Departures,
 }
 
 macro_rules! words {
@@ -132,12 +138,15 @@ words!(QueueId {
     MessagesDeadLetters => "messages-dead-letters",
     Pushes => "pushes",
     PushesDeadLetters => "pushes-dead-letters",
+    Departures => "departures",
+    PresenceDeadLetters => "presence-dead-letters",
 });
 words!(TopicId { Notifications => "notifications", Messages => "messages" });
 words!(SourceId {
     Notifications => "notifications queue to pusher",
     Pushes => "pushes queue to pusher",
     Connections => "connections stream to watchdog",
+    Departures => "departures queue to watchdog",
 });
 
 impl SourceId {
@@ -146,7 +155,7 @@ impl SourceId {
     pub const fn function(self) -> Function {
         match self {
             Self::Notifications | Self::Pushes => Function::Pusher,
-            Self::Connections => Function::Watchdog,
+            Self::Connections | Self::Departures => Function::Watchdog,
         }
     }
 
@@ -156,6 +165,7 @@ impl SourceId {
         match self {
             Self::Notifications => Some(QueueId::Notifications),
             Self::Pushes => Some(QueueId::Pushes),
+            Self::Departures => Some(QueueId::Departures),
             Self::Connections => None,
         }
     }

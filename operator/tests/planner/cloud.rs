@@ -40,6 +40,8 @@ pub struct Pace {
     pub function: u32,
     pub source: u32,
     pub deployment: u32,
+    /// Until the change of a function is an old one.
+    pub change: u32,
     /// Until Lambda can assume a new role.
     pub role: u32,
     /// Until the name of a deleted queue can be used again.
@@ -48,9 +50,10 @@ pub struct Pace {
 
 impl Pace {
     /// Everything is done at once.
-    pub const INSTANT: Self = Self { table: 0, function: 0, source: 0, deployment: 0, role: 0, queue_name: 0 };
+    pub const INSTANT: Self =
+        Self { table: 0, function: 0, source: 0, deployment: 0, change: 0, role: 0, queue_name: 0 };
     /// No two things take equally long, and a role takes longer than a plan needs to get to its function.
-    pub const SLOW: Self = Self { table: 3, function: 2, source: 4, deployment: 1, role: 7, queue_name: 5 };
+    pub const SLOW: Self = Self { table: 3, function: 2, source: 4, deployment: 1, change: 6, role: 7, queue_name: 5 };
 }
 
 /// What goes wrong with one call.
@@ -100,6 +103,7 @@ pub struct World {
 enum Work {
     Table(TableId),
     Function(Function),
+    Change(Function),
     Source(String),
     Deployment(String),
     Role(Function),
@@ -304,6 +308,11 @@ impl World {
                 Some(found) => found.readiness = Readiness::Ready,
                 None => {}
             },
+            Work::Change(function) => {
+                if let Some(found) = held.functions.get_mut(function) {
+                    found.changed_lately = false;
+                }
+            }
             Work::Source(uuid) => {
                 held.sources.retain(|source| source.uuid != *uuid || source.state != "Deleting");
                 for source in held.sources.iter_mut().filter(|source| source.uuid == *uuid) {

@@ -11,7 +11,7 @@ use crate::fixtures::{stack, with_new_code};
 use crate::passes::{pass, settle};
 
 /// AWS as it mostly is: tables, functions and event sources take a moment, and so does a role.
-const USUAL: Pace = Pace { table: 2, function: 1, source: 1, deployment: 0, role: 3, queue_name: 4 };
+const USUAL: Pace = Pace { table: 2, function: 1, source: 1, deployment: 0, change: 3, role: 3, queue_name: 4 };
 
 /// More passes than any of these stories has.
 const PASSES_MAX: usize = 40;

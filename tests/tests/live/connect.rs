@@ -4,14 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use sumu_tests::client::{Client, Credentials};
-use sumu_tests::issuer::{Issuer, Token};
-use sumu_tests::poll::PATIENCE;
-use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
+use sumu_tests::{Context, Result, ensure, ensure_eq};
 
 use crate::scene::{Scene, scene, text};
-
-/// `{"alg":"none","typ":"JWT"}`
-const UNSIGNED: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
 
 #[test]
 fn good_tokens_of_both_algorithms_connect_from_every_source_and_no_token_is_logged() -> Result<()> {
@@ -33,11 +28,10 @@ fn good_tokens_of_both_algorithms_connect_from_every_source_and_no_token_is_logg
         ensure_eq!(connections.len(), 6, "connections, of which each has its own id: {connections:?}");
         rows_name_the_users(scene, &connections).await?;
 
-        let refused = bad_tokens_are_refused(scene).await?;
         // AWS answers 401 here. The emulator makes 500 of every error of an authorizer, this one too.
         let status = Client::refused(scene.text("/endpoint")?, Credentials::Nothing).await?;
         ensure!([401, 500].contains(&status), "without a token: {status}");
-        nothing_of_a_token_is_logged(scene, &[vec![alice, bob], refused].concat()).await
+        nothing_of_a_token_is_logged(scene, &[alice, bob]).await
     })
 }
 
@@ -66,55 +60,8 @@ async fn rows_name_the_users(scene: &Scene, connections: &BTreeSet<String>) -> R
     Ok(())
 }
 
-/// Tokens that must not get anybody in, each with the reason that the authorizer logs.
-fn bad_tokens(issuer: &Issuer) -> Result<Vec<(&'static str, String)>> {
-    let token = || issuer.token("mallory");
-    let signed = |token: Token| token.sign();
-    let good = signed(token())?;
-    let mut parts: Vec<&str> = good.split('.').collect();
-    let forged = signed(issuer.token("alice"))?;
-    // Alice's claims over Mallory's signature.
-    parts[1] = forged.split('.').nth(1).context("no claims")?;
-    let forged = parts.join(".");
-    let unsigned = format!("{UNSIGNED}.{}.", parts[1]);
-    Ok(vec![
-        ("SignatureInvalid", forged),
-        ("AlgorithmRefused", unsigned),
-        ("Expired", signed(token().expires_in(-3600))?),
-        ("ExpirationMissing", signed(token().without("exp"))?),
-        ("NotYetValid", signed(token().not_before_in(3600))?),
-        ("AudienceRefused", signed(token().audience("somebody-else"))?),
-        ("IssuerUnknown", signed(token().issuer("https://elsewhere.example/"))?),
-        ("KeyUnknown", signed(token().key_id(Some("nobody's")))?),
-        ("PrincipalMissing", signed(token().without("sub"))?),
-        ("PrincipalInvalid", signed(token().claim("sub", json!("")))?),
-        ("Malformed", "no-token-at-all-but-long-enough-to-be-found".to_owned()),
-    ])
-}
-
-/// Tries every bad token everywhere, finds the reasons in the authorizer's log and returns the tokens.
-async fn bad_tokens_are_refused(scene: &Scene) -> Result<Vec<String>> {
-    let endpoint = scene.text("/endpoint")?;
-    let tokens = bad_tokens(scene.testbed.issuer())?;
-    for (why, token) in &tokens {
-        for credentials in [Credentials::Query(token), Credentials::Header(token), Credentials::Subprotocol(token)] {
-            let status = Client::refused(endpoint, credentials).await.with_context(|| (*why).to_owned())?;
-            ensure_eq!(status, 403, "the status for {why}");
-        }
-    }
-    eventually(PATIENCE, "the reasons in the log", async || {
-        let logs = scene.testbed.aws().function_logs(&scene.prefix()).await?;
-        for (why, _) in &tokens {
-            let count = logs.matches(&format!("\"reason\":\"{why}\"")).count();
-            ensure_eq!(count, 3, "how often {why} was logged");
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(tokens.into_iter().map(|(_, token)| token).collect())
-}
-
-async fn nothing_of_a_token_is_logged(scene: &Scene, tokens: &[String]) -> Result<()> {
+/// Fails when a log has a part of one of these tokens.
+pub async fn nothing_of_a_token_is_logged(scene: &Scene, tokens: &[String]) -> Result<()> {
     // Without the header: it is the same for all, and says nothing.
     let secrets: BTreeSet<&str> =
         tokens.iter().flat_map(|token| token.split('.').skip(usize::from(token.contains('.')))).collect();

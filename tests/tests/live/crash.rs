@@ -1,8 +1,10 @@
 //! The operator dies at any moment, and the next one ends what it began.
 
 use serde_json::json;
+use sumu_tests::operator::{Operator, Settings};
+use sumu_tests::poll::{PATIENCE, eagerly};
 use sumu_tests::stack::SETTLED_WITHIN;
-use sumu_tests::{Result, ensure, poll};
+use sumu_tests::{Result, ensure, poll, story};
 
 use crate::scene::{Scene, complete_total, ensure_complete, scene, total};
 
@@ -64,6 +66,34 @@ fn what_is_asked_for_while_no_operator_runs_is_done_by_the_next() -> Result<()> 
         scene.stack.gone().await?;
         let left = scene.inventory().await?;
         ensure!(left.is_empty(), "left in AWS:\n{left}");
+        Ok(())
+    })
+}
+
+/// How often an operator is stopped while it starts.
+const STARTS: u32 = 8;
+
+#[test]
+fn an_operator_that_is_stopped_while_it_starts_ends_at_once() -> Result<()> {
+    story(async |testbed| {
+        let namespace = testbed.kubernetes().namespace("start").await?;
+        let mut lines = 0;
+        for start in 0..STARTS {
+            let mut operator = Operator::start(testbed, &Settings::namespace(&namespace))?;
+            // Every other one may say first that it has started; then it lists what there is.
+            if start % 2 == 1 {
+                eagerly(PATIENCE, "the operator to start", async || {
+                    operator.ensure_running()?;
+                    ensure!(operator.log()?.len() > lines, "it has said nothing");
+                    Ok(())
+                })
+                .await?;
+            }
+            let ended = operator.terminate()?;
+            // 143: it was too young to have heard of signals.
+            ensure!(matches!(ended.code(), Some(0 | 143)), "start {start} ended with {ended}");
+            lines = operator.log()?.len();
+        }
         Ok(())
     })
 }

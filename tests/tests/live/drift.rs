@@ -189,7 +189,7 @@ fn what_was_deleted_behind_its_back_is_made_again_and_works() -> Result<()> {
         scene.kill_operator()?;
         delete_one_of_everything(scene, &sdk, &prefix, &old_api).await?;
         let inventory = scene.inventory().await?;
-        for (kind, count) in [("api", 0), ("function", 3), ("role", 3), ("table", 1), ("queue", 5), ("topic", 1)] {
+        for (kind, count) in [("api", 0), ("function", 3), ("role", 3), ("table", 1), ("queue", 6), ("topic", 1)] {
             ensure_eq!(inventory.count(kind), count, "each {kind} that the test has left, of\n{inventory}");
         }
 

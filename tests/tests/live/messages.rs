@@ -85,12 +85,14 @@ async fn arrives(client: &mut Client, inbox: &mut Inbox, action: &str, connectio
 
 /// A message need not be an object.
 async fn other_json_arrives(client: &mut Client, inbox: &mut Inbox) -> Result<()> {
-    for message in [r#""👋 مرحبا""#, "0.10", "null", "[ ]", "false"] {
+    // About 110 KB, in fewer than as many letters.
+    let large = format!("[\"{}\"]", "مرحبا ".repeat(10_000));
+    for message in [r#""👋 مرحبا""#, "0.10", "null", "[ ]", "false", &large] {
         let reply = client.ask_text(&format!(r#"{{"action":"send","message":{message}}}"#)).await?;
         ensure_eq!(reply["type"], json!("accepted"), "the reply to {message}: {reply}");
         ensure!(reply.get("id").is_none(), "an id that nobody gave: {reply}");
         let id = text(&reply, "/messageId")?;
-        let received = inbox.take(message, |received| received.id == id).await?;
+        let received = inbox.take("a message of other JSON", |received| received.id == id).await?;
         ensure_eq!(received.body, message, "the message's text");
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! Who is online: told once when it changes, and never when only a device comes or goes.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use sumu_tests::backend::{Inbox, Received};
@@ -11,6 +13,9 @@ use crate::scene::{Scene, scene};
 /// The attributes of every event, with their types.
 const ATTRIBUTES: [(&str, &str); 4] =
     [("id", "String"), ("source", "String"), ("timestamp", "Number"), ("user_id", "String")];
+
+/// The operator waits two minutes before it believes that nothing more comes, and then looks every 16 s.
+const QUEUE_GONE_WITHIN: Duration = Duration::from_mins(4);
 
 #[test]
 fn a_user_is_online_with_the_first_device_and_offline_after_the_last() -> Result<()> {
@@ -61,7 +66,7 @@ fn presence_goes_where_the_spec_says() -> Result<()> {
         // Whoever follows the table's stream needs neither.
         scene.edit(json!({"presence": {"source": "Stream"}})).await?;
         let alice = scene.connect("alice").await?;
-        is_seen_online(scene, "alice").await?;
+        is_seen(scene, "alice", "ONLINE").await?;
         scene.edit(json!({"presence": {"source": "Queue"}})).await?;
         alice.close().await?;
         take(&mut queued, "alice", "OFFLINE").await?;
@@ -71,19 +76,81 @@ fn presence_goes_where_the_spec_says() -> Result<()> {
     })
 }
 
-/// Waits until the watchdog has done with a user who came. Where nothing is told, only its table says so.
-async fn is_seen_online(scene: &Scene, user: &str) -> Result<()> {
+/// Waits until the presence table says so of a user, and the watchdog has nothing left to tell.
+async fn is_seen(scene: &Scene, user: &str, state: &str) -> Result<()> {
     let client = aws_sdk_dynamodb::Client::new(&scene.sdk().await);
     let table = scene.text("/presenceTable/name")?;
-    eventually(PATIENCE, &format!("{user} to be online in the presence table"), async || {
+    eventually(PATIENCE, &format!("{user} to be {state} in the presence table"), async || {
         let key = AttributeValue::S(user.to_owned());
         let found = client.get_item().table_name(table).key("user_id", key).consistent_read(true).send().await?;
         let item = found.item().context("no item")?;
-        ensure_eq!(item.get("state"), Some(&AttributeValue::S("ONLINE".to_owned())), "the state");
+        ensure_eq!(item.get("state"), Some(&AttributeValue::S(state.to_owned())), "the state");
         ensure_eq!(item.get("announced"), item.get("version"), "the version that was announced");
         Ok(())
     })
     .await
+}
+
+#[test]
+fn with_a_grace_period_only_an_absence_that_outlasts_it_is_told() -> Result<()> {
+    scene("grace").spec(json!({"presence": {"gracePeriodSeconds": 4}})).play(async |scene| {
+        let mut inbox = scene.backend()?.inbox(scene.text("/messages/queueUrl")?);
+        let phone = scene.connect("alice").await?;
+        let online = take(&mut inbox, "alice", "ONLINE").await?;
+        phone.close().await?;
+        // A tab that is loaded again.
+        let tab = scene.connect("alice").await?;
+        // Somebody else's absence outlasts hers: by then her departure has come as well.
+        fence(scene, &mut inbox, "bob").await?;
+        nothing_waits(&inbox)?;
+        tab.close().await?;
+        let offline = take(&mut inbox, "alice", "OFFLINE").await?;
+        in_order(&[&online, &offline])?;
+        let body = |event: &Received| event.json().map(|body| body["message"]["timestamp"].as_u64().unwrap_or(0));
+        ensure!(body(&offline)? >= body(&online)? + 4000, "{offline:?} came too soon after {online:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_departure_under_way_is_told_though_the_grace_period_is_taken_away() -> Result<()> {
+    scene("grace-ends").spec(json!({"presence": {"gracePeriodSeconds": 20}})).play(async |scene| {
+        let mut inbox = scene.backend()?.inbox(scene.text("/messages/queueUrl")?);
+        let alice = scene.connect("alice").await?;
+        take(&mut inbox, "alice", "ONLINE").await?;
+        alice.close().await?;
+        is_seen(scene, "alice", "LEAVING").await?;
+        ensure_eq!(scene.inventory().await?.count("queue"), 8, "queues with a grace period");
+
+        scene.stack.patch(&json!({"spec": {"presence": {"gracePeriodSeconds": 0}}})).await?;
+        // Nothing else names her any more.
+        take(&mut inbox, "alice", "OFFLINE").await?;
+        eventually(QUEUE_GONE_WITHIN, "the departures queue to be gone", async || {
+            let inventory = scene.inventory().await?;
+            let left = (inventory.count("queue"), inventory.count("event source"));
+            ensure_eq!(left, (7, 3), "queues and event sources of\n{inventory}");
+            Ok(())
+        })
+        .await?;
+        scene.ready().await?;
+        fence(scene, &mut inbox, "carol").await?;
+        nothing_waits(&inbox)
+    })
+}
+
+#[test]
+fn the_presence_table_says_who_is_online() -> Result<()> {
+    scene("who").spec(json!({"presence": {"gracePeriodSeconds": 900}})).play(async |scene| {
+        let alice = scene.connect("alice").await?;
+        let _bob = scene.connect("bob").await?;
+        is_seen(scene, "alice", "ONLINE").await?;
+        is_seen(scene, "bob", "ONLINE").await?;
+        alice.close().await?;
+        is_seen(scene, "alice", "LEAVING").await?;
+        let _alice = scene.connect("alice").await?;
+        is_seen(scene, "alice", "ONLINE").await?;
+        Ok(())
+    })
 }
 
 /// Takes the event of a change and checks everything that it says.

@@ -14,7 +14,7 @@ use self::programs::Workshop;
 use crate::scene::{Scene, scene, text};
 
 /// What the document must have. One that is not here has no place in `run`, and one that is gone proves nothing.
-const BLOCKS: [&str; 11] = [
+const BLOCKS: [&str; 12] = [
     "json status",
     "js subprotocol",
     "text conversation",
@@ -25,6 +25,7 @@ const BLOCKS: [&str; 11] = [
     "python receive",
     "python subscribe",
     "json presence",
+    "python who",
     "json policy",
 ];
 
@@ -64,6 +65,7 @@ async fn run(scene: &Scene, workshop: &Workshop<'_>, block: &Block) -> Result<()
         "python receive" => workshop.receive(block).await,
         "python subscribe" => workshop.subscribe(block).await,
         "json presence" => presence(scene, block).await,
+        "python who" => workshop.who(block).await,
         "json policy" => policy(scene, block),
         _ => Err(Error::new("no test runs this block")),
     }

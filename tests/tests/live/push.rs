@@ -1,6 +1,6 @@
 //! What backends push: who gets it, who does not, and what becomes of requests that cannot be served.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
@@ -11,7 +11,7 @@ use sumu_tests::client::Client;
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
-use crate::scene::{Scene, scene, text};
+use crate::scene::{Scene, counts, scene, text};
 
 /// A request's `data` as a backend may write it, and what every connection must get: the same without spaces.
 const DATA: &str =
@@ -71,13 +71,27 @@ impl<'a> Audience<'a> {
 
 /// Waits until the pusher has done with all that was sent to the queue: then every post has been made.
 pub async fn queue_is_done(scene: &Scene) -> Result<()> {
-    is_empty(scene, scene.text("/notifications/queueUrl")?).await
+    is_empty(scene, scene.text("/notifications/queueUrl")?, PATIENCE).await
+}
+
+/// The same with the pusher's own queue: then nothing waits to be tried again either.
+pub async fn queues_are_done(scene: &Scene, patience: Duration) -> Result<()> {
+    queue_is_done(scene).await?;
+    is_empty(scene, &pushes(scene)?, patience).await
+}
+
+/// The pusher's own queue, which the status does not tell.
+fn pushes(scene: &Scene) -> Result<String> {
+    let queue = scene.text("/notifications/queueUrl")?;
+    let pushes = queue.replace("-notifications", "-pushes");
+    ensure!(pushes != queue, "the name of the queue has changed: {pushes}");
+    Ok(pushes)
 }
 
 /// Waits until a queue has nothing any more, neither to be received nor being worked off.
-async fn is_empty(scene: &Scene, queue: &str) -> Result<()> {
+async fn is_empty(scene: &Scene, queue: &str, patience: Duration) -> Result<()> {
     let client = aws_sdk_sqs::Client::new(&scene.sdk().await);
-    eventually(PATIENCE, &format!("{queue} to be empty"), async || {
+    eventually(patience, &format!("{queue} to be empty"), async || {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
@@ -147,6 +161,7 @@ fn the_explicit_form_addresses_connections_and_users_and_drops_what_has_expired(
         let still_good = r#"{"target":{"broadcast":true},"data":"good","expiresAt":4000000000}"#;
         all.backend.send_all(all.queue, &[expired, still_good]).await?;
         all.expect(r#""good""#, [true, true, true]).await?;
+        ensure_eq!(scene.counted(counts::EXPIRED).await?, 1, "requests that came too late");
         let letters = all.backend.drain(scene.text("/notifications/deadLetterQueueUrl")?).await?;
         ensure!(letters.is_empty(), "expired is no mistake: {letters:?}");
 
@@ -163,27 +178,41 @@ fn bad_requests_become_dead_letters_with_their_reason_and_their_neighbours_are_d
     scene("letters").play(async |scene| {
         let mut all = Audience::connect(scene).await?;
         let too_large = json!({"users": ["alice"], "data": "x".repeat(128 * 1024)}).to_string();
+        let enveloped = |message: &str| {
+            json!({"Type": "Notification", "TopicArn": "arn:aws:sns:::t", "Message": message}).to_string()
+        };
+        let bad_inside = enveloped(r#"{"users":["alice"],"data":1,"id":7}"#);
         let bad = [
             ("not JSON at all, مرحبا", "not JSON"),
             ("[1]", "not a JSON object"),
-            (r#"{"users":["alice"]}"#, "data is missing"),
+            (r#" {"users" : ["alice"]}"#, "data is missing"),
             (too_large.as_str(), "data has more than"),
             (r#"{"users":"alice","data":1}"#, "users is not a list"),
             (r#"{"target":{"everybody":true},"data":1}"#, "target is not one of"),
             (r#"{"users":["alice"],"target":{"broadcast":true},"data":1}"#, "are mixed"),
+            (bad_inside.as_str(), "id is not a text"),
         ];
-        let good = r#"{"users":["bob"],"data":"good"}"#;
+        let good = |n: u8| format!(r#"{{"users":["bob"],"data":{n}}}"#);
+        let (plain, inside) = (good(1), enveloped(&good(2)));
         let mut batch: Vec<&str> = bad.iter().map(|(body, _)| *body).collect();
-        batch.insert(3, good);
-        batch.insert(0, good);
-        all.backend.send_all(all.queue, &batch).await?;
-        letters_arrive(&all, &bad).await?;
-        all.bob.next_text().await.context("the first neighbour")?;
-        all.expect(r#""good""#, [false, false, true]).await.context("the second neighbour")?;
-
-        all.backend.publish(all.topic, "not JSON either").await?;
-        letters_arrive(&all, &[("not JSON either", "not JSON")]).await?;
-        all.expect("nothing", [false, false, false]).await
+        batch.insert(4, &plain);
+        batch.insert(0, &inside);
+        let bad_published = ("not JSON either", "not JSON");
+        let published = async {
+            all.backend.publish(all.topic, bad_published.0).await?;
+            all.backend.publish(all.topic, &good(3)).await
+        };
+        tokio::try_join!(all.backend.send_all(all.queue, &batch), published)?;
+        letters_arrive(&all, &[&bad[..], &[bad_published]].concat()).await?;
+        let mut came = Vec::new();
+        for _ in 0..3 {
+            came.push(all.bob.next_text().await?);
+        }
+        came.sort_unstable();
+        ensure_eq!(came, ["1", "2", "3"], "the neighbours' data");
+        all.expect("nothing", [false, false, false]).await?;
+        ensure_eq!(scene.counted(counts::BAD_REQUESTS).await?, 9, "bad requests that were counted");
+        Ok(())
     })
 }
 
@@ -217,50 +246,66 @@ fn a_stack_that_rejects_empty_lists_of_users_broadcasts_only_when_told_so() -> R
     })
 }
 
-/// Rows that are read and, because their user is excluded, not posted to: more than a page, and in one segment.
+/// Rows that are read and, because their users are excluded, not posted to. Those of the first user are more than a
+/// page, all in one segment; each of the others has a user of its own.
 const CROWD: usize = 1_200;
+const CROWD_OF_THE_FIRST: usize = 1_050;
 
 /// What `DynamoDB` takes in one batch.
 const BATCH: usize = 25;
+
+fn crowd_user(n: usize) -> String {
+    if n < CROWD_OF_THE_FIRST { "crowd".to_owned() } else { format!("crowd{n}") }
+}
 
 #[test]
 fn a_broadcast_over_several_pages_reaches_everybody_once() -> Result<()> {
     scene("pages").play(async |scene| {
         fill_table(scene).await?;
         let mut all = Audience::connect(scene).await?;
-        let pushes = all.queue.replace("-notifications", "-pushes");
-        ensure!(pushes != all.queue, "the name of the queue has changed: {pushes}");
         // One whose network is gone without a word, and one who does not read for now.
         scene.connect("dead").await?.abort();
         let mut slow = scene.connect("slow").await?;
+        let mut others = Vec::new();
+        for n in 0..6 {
+            others.push(scene.connect(&format!("other{n}")).await?);
+        }
+        // More than the hundred values that a filter of DynamoDB takes.
+        let crowd: BTreeSet<String> = (0..CROWD).map(crowd_user).collect();
+        let request = |data: &str, more: &[&str]| {
+            let excluded: Vec<&str> = crowd.iter().map(String::as_str).chain(more.iter().copied()).collect();
+            format!(r#"{{"exclude_users": {}, "data": {data}}}"#, json!(excluded))
+        };
 
-        all.backend.publish(all.topic, &format!(r#"{{"exclude_users": ["crowd"], "data": {DATA}}}"#)).await?;
-        for client in [&mut all.phone, &mut all.laptop, &mut all.bob] {
+        all.backend.publish(all.topic, &request(DATA, &[])).await?;
+        for client in [&mut all.phone, &mut all.laptop, &mut all.bob].into_iter().chain(&mut others) {
             ensure_eq!(client.next_text().await?, FRAME, "what came first");
         }
-        is_empty(scene, &pushes).await?;
+        queues_are_done(scene, PATIENCE).await?;
         ensure_eq!(slow.next_text().await?, FRAME, "what came to the slow one");
 
-        all.backend.send(all.queue, r#"{"exclude_users": ["bob", "crowd"], "data": "second"}"#).await?;
-        for client in [&mut all.phone, &mut all.laptop] {
+        all.backend.send(all.queue, &request(r#""second""#, &["bob"])).await?;
+        for client in [&mut all.phone, &mut all.laptop, &mut slow].into_iter().chain(&mut others) {
             ensure_eq!(client.next_text().await?, r#""second""#, "what came then");
         }
-        queue_is_done(scene).await?;
-        is_empty(scene, &pushes).await?;
-        for client in [&mut all.phone, &mut all.laptop, &mut all.bob] {
+        queues_are_done(scene, PATIENCE).await?;
+        for client in [&mut all.phone, &mut all.laptop, &mut all.bob, &mut slow].into_iter().chain(&mut others) {
             client.ensure_silent().await?;
         }
+        // 10 connections the first time, 9 without bob's the second, and nobody of the crowd, whose rows would be gone.
+        ensure_eq!(scene.counted(counts::DELIVERED).await?, 19, "posts");
+        ensure_eq!(crowd_rows(scene).await?, CROWD, "rows of the crowd");
         let logs = scene.testbed.aws().function_logs(&scene.prefix()).await?;
         ensure_eq!(logs.matches("broadcast divided").count(), 2, "broadcasts that were divided");
+        ensure!(logs.contains(r#""items":1,"#), "no segment had a second page");
         // Rows that say whose turn it is are no connections.
         let events = all.backend.drain(scene.text("/messages/queueUrl")?).await?;
         ensure!(!events.iter().any(|event| event.body.contains("broadcast")), "presence of nobody: {events:?}");
-        ensure!(logs.contains(r#""items":1,"#), "no segment had a second page");
         Ok(())
     })
 }
 
-/// Puts the connections of one user into the table.
+/// Puts the connections of the crowd into the table.
 async fn fill_table(scene: &Scene) -> Result<()> {
     let client = aws_sdk_dynamodb::Client::new(&scene.sdk().await);
     let table = scene.text("/connectionsTable/name")?;
@@ -268,7 +313,7 @@ async fn fill_table(scene: &Scene) -> Result<()> {
         let mut rows = Vec::new();
         for n in start..start + BATCH {
             let row = PutRequest::builder()
-                .item("user_id", AttributeValue::S("crowd".to_owned()))
+                .item("user_id", AttributeValue::S(crowd_user(n)))
                 .item("connection_id", AttributeValue::S(format!("crowd{n}=")))
                 .item("connected_at", AttributeValue::N("1700000000000".to_owned()))
                 .build()?;
@@ -278,4 +323,15 @@ async fn fill_table(scene: &Scene) -> Result<()> {
         ensure!(answer.unprocessed_items().is_none_or(HashMap::is_empty), "rows were not put");
     }
     Ok(())
+}
+
+async fn crowd_rows(scene: &Scene) -> Result<usize> {
+    let client = aws_sdk_dynamodb::Client::new(&scene.sdk().await);
+    let mut pages = client.scan().table_name(scene.text("/connectionsTable/name")?).into_paginator().items().send();
+    let mut count = 0;
+    while let Some(row) = pages.try_next().await? {
+        let user = row.get("user_id").and_then(|user| user.as_s().ok());
+        count += usize::from(user.is_some_and(|user| user.starts_with("crowd")));
+    }
+    Ok(count)
 }

@@ -24,7 +24,7 @@ const COMPLETE: [(&str, usize); 17] = [
     ("integration", 1),
     ("log group", 4),
     ("permission", 3),
-    ("queue", 6),
+    ("queue", 7),
     ("role", 4),
     ("role policy", 4),
     ("route", 6),
@@ -34,6 +34,15 @@ const COMPLETE: [(&str, usize); 17] = [
     ("table", 2),
     ("topic", 2),
 ];
+
+/// What the pusher counts, by its name in the log.
+pub mod counts {
+    pub const BAD_REQUESTS: &str = "bad_requests";
+    pub const DELIVERED: &str = "delivered";
+    pub const EXPIRED: &str = "expired";
+    pub const GONE: &str = "gone";
+    pub const RETRIED: &str = "retried";
+}
 
 /// What is to be set up.
 #[derive(Clone, Debug)]
@@ -107,6 +116,11 @@ impl Setup {
 }
 
 impl Scene {
+    /// Changes the spec that will be applied, by a JSON merge patch.
+    pub fn change(&mut self, spec: &Value) {
+        merge(&mut self.manifest["spec"], spec);
+    }
+
     /// Applies the stack's manifest.
     pub async fn apply(&mut self) -> Result<()> {
         self.measured = Some(Measured { applied: Instant::now(), ready: None });
@@ -191,6 +205,21 @@ impl Scene {
     pub fn operator_log(&self) -> Result<String> {
         let path = self.testbed.folder().logs().join(format!("operator-{}.log", self.namespace));
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// The log lines of one function of this namespace that are JSON.
+    pub async fn function_lines(&self, function: &str) -> Result<Vec<Value>> {
+        let logs = self.testbed.aws().function_logs(&self.prefix()).await?;
+        let group = format!("-{function} ");
+        let of_function = logs.lines().filter_map(|line| line.split_once(&group));
+        Ok(of_function.filter_map(|(_, line)| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// How much the pusher has counted of something over all invocations.
+    pub async fn counted(&self, what: &str) -> Result<u64> {
+        let lines = self.function_lines("pusher").await?;
+        ensure!(lines.iter().any(|line| line["function"] == "pusher"), "the pusher has told nothing: {lines:#?}");
+        Ok(lines.iter().filter_map(|line| line[what].as_u64()).sum())
     }
 
     /// What all names in AWS of this namespace's stacks begin with.

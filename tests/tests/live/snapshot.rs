@@ -14,14 +14,15 @@ use sumu_tests::{Context, Result};
 pub type Snapshot = BTreeMap<String, String>;
 
 const FUNCTIONS: [&str; 4] = ["authorizer", "routes", "pusher", "watchdog"];
-/// The queues of a stack.
-pub const QUEUES: [&str; 6] = [
+/// The queues of a stack without a grace period.
+pub const QUEUES: [&str; 7] = [
     "notifications",
     "notifications-dead-letters",
     "messages",
     "messages-dead-letters",
     "pushes",
     "pushes-dead-letters",
+    "presence-dead-letters",
 ];
 const TABLES: [&str; 2] = ["connections", "presence"];
 const TOPICS: [&str; 2] = ["notifications", "messages"];

@@ -10,7 +10,7 @@ use sumu_tests::{Context, Result, ensure, ensure_eq};
 use crate::scene::scene;
 
 /// The most calls that read from AWS in a pass over a stack that is as it should be.
-pub const READS_MAX: u64 = 50;
+pub const READS_MAX: u64 = 48;
 
 /// When a stack was applied, and when it was Ready.
 #[derive(Clone, Copy, Debug)]

@@ -159,3 +159,6 @@ fn connection(item: &Item) -> Option<Connection> {
         delete_at: number_of(item, DELETE_AT),
     })
 }
+
+#[cfg(test)]
+mod tests;

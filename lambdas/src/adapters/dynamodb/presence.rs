@@ -102,3 +102,6 @@ fn item(row: &Item) -> Result<PresenceItem, Unreadable> {
         changed_at: number(CHANGED_AT)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

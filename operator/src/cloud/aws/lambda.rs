@@ -6,10 +6,12 @@ use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{
-    DeadLetterConfig, Environment, EventSourceMappingConfiguration, EventSourcePosition, FunctionCode,
-    FunctionConfiguration, FunctionResponseType, LastUpdateStatus, Runtime, ScalingConfig, State, TagsError,
+    DeadLetterConfig, DestinationConfig, Environment, EventSourceMappingConfiguration, EventSourcePosition,
+    FunctionCode, FunctionConfiguration, FunctionResponseType, LastUpdateStatus, OnFailure, Runtime, ScalingConfig,
+    State, TagsError,
 };
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use serde_json::Value;
 use sumu_contract::Function;
 use tokio::sync::Semaphore;
@@ -17,7 +19,7 @@ use tokio::sync::Semaphore;
 use super::calls::CallCounter;
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::{CloudError, Kind};
-use crate::desired::functions::{Permission, Source};
+use crate::desired::functions::{GivingUp, Permission, Source};
 use crate::desired::policy::Document;
 use crate::observed::{FunctionState, Readiness, SourceState};
 use crate::packages::Package;
@@ -196,7 +198,7 @@ impl Functions {
     pub(super) async fn apply_source(&self, step: &SourceStep) -> Result<(), CloudError> {
         match step {
             SourceStep::Create { id, function_name, source_arn, source, tags } => {
-                let Source { batch_size, concurrency_max, bisects } = source;
+                let Source { batch_size, concurrency_max, bisects, giving_up } = source;
                 let is_stream = matches!(id, SourceId::Connections);
                 let call = self
                     .client
@@ -211,11 +213,14 @@ impl Functions {
                     // From the oldest record: with LATEST, what comes before the source is enabled is missed.
                     .set_starting_position(is_stream.then_some(EventSourcePosition::TrimHorizon))
                     .set_bisect_batch_on_function_error(is_stream.then_some(*bisects))
+                    .set_maximum_retry_attempts(giving_up.as_ref().map(|it| it.retries_max))
+                    .set_maximum_record_age_in_seconds(giving_up.as_ref().map(|it| it.age_seconds_max))
+                    .set_destination_config(giving_up.as_ref().map(on_failure))
                     .set_tags(Some(tags.clone().into_iter().collect()));
                 call.send().await.map(drop).map_err(failed("CreateEventSourceMapping", function_name))
             }
             SourceStep::Update { id, uuid, source } => {
-                let Source { batch_size, concurrency_max, bisects } = source;
+                let Source { batch_size, concurrency_max, bisects, giving_up } = source;
                 let is_stream = matches!(id, SourceId::Connections);
                 let call = self
                     .client
@@ -227,7 +232,10 @@ impl Functions {
                     .set_scaling_config(
                         concurrency_max.map(|max| ScalingConfig::builder().maximum_concurrency(max).build()),
                     )
-                    .set_bisect_batch_on_function_error(is_stream.then_some(*bisects));
+                    .set_bisect_batch_on_function_error(is_stream.then_some(*bisects))
+                    .set_maximum_retry_attempts(giving_up.as_ref().map(|it| it.retries_max))
+                    .set_maximum_record_age_in_seconds(giving_up.as_ref().map(|it| it.age_seconds_max))
+                    .set_destination_config(giving_up.as_ref().map(on_failure));
                 call.send().await.map(drop).map_err(failed("UpdateEventSourceMapping", uuid))
             }
             SourceStep::Delete { uuid, .. } => {
@@ -259,11 +267,26 @@ fn dead_letters(arn: Option<&String>) -> DeadLetterConfig {
     DeadLetterConfig::builder().target_arn(arn.map_or("", String::as_str)).build()
 }
 
+fn on_failure(giving_up: &GivingUp) -> DestinationConfig {
+    let queue = OnFailure::builder().destination(&giving_up.dead_letters_arn).build();
+    DestinationConfig::builder().on_failure(queue).build()
+}
+
+fn giving_up(found: &EventSourceMappingConfiguration) -> Option<GivingUp> {
+    let dead_letters_arn = found.destination_config()?.on_failure()?.destination()?.to_owned();
+    Some(GivingUp {
+        retries_max: found.maximum_retry_attempts.unwrap_or(-1),
+        age_seconds_max: found.maximum_record_age_in_seconds.unwrap_or(-1),
+        dead_letters_arn,
+    })
+}
+
 fn state(found: FunctionConfiguration, tags: Tags, permissions: Vec<Permission>) -> FunctionState {
     let readiness = readiness(&found);
     FunctionState {
         tags,
         readiness,
+        changed_lately: changed_lately(&found, Timestamp::now()),
         permissions,
         architecture: match found.architectures().first() {
             Some(aws_sdk_lambda::types::Architecture::X8664) => Some(Architecture::X86_64),
@@ -296,6 +319,15 @@ fn readiness(found: &FunctionConfiguration) -> Readiness {
     }
 }
 
+/// A copy that began before a change works on until its time is up. What it sent to a queue last is counted within a
+/// minute.
+fn changed_lately(found: &FunctionConfiguration, now: Timestamp) -> bool {
+    const COUNTED_WITHIN_SECONDS: i64 = 60;
+    let changed = found.last_modified.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    let seconds = COUNTED_WITHIN_SECONDS + i64::from(found.timeout.unwrap_or_default());
+    changed.is_some_and(|changed| now.duration_since(changed).as_secs() <= seconds)
+}
+
 fn permission(statement: &Value) -> Permission {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let condition = &statement["Condition"]["ArnLike"];
@@ -316,6 +348,7 @@ fn source_state(names: &Names, found: EventSourceMappingConfiguration) -> Option
         SourceId::ALL.iter().map(|id| id.function()).find(|function| names.function_arn(*function) == arn)?;
     Some(SourceState {
         function,
+        giving_up: giving_up(&found),
         reports_item_failures: found.function_response_types().contains(&FunctionResponseType::ReportBatchItemFailures),
         concurrency_max: found.scaling_config.and_then(|scaling| scaling.maximum_concurrency),
         uuid: found.uuid.unwrap_or_default(),
@@ -324,4 +357,21 @@ fn source_state(names: &Names, found: EventSourceMappingConfiguration) -> Option
         batch_size: found.batch_size.unwrap_or_default(),
         bisects: found.bisect_batch_on_function_error.unwrap_or(false),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_young_until_every_copy_from_before_has_ended_and_is_counted() {
+        // As Lambda writes it.
+        let found = FunctionConfiguration::builder().last_modified("2026-03-01T11:59:00.123+0000").timeout(60).build();
+        let at = |time: &str| changed_lately(&found, time.parse().unwrap());
+        assert!(at("2026-03-01T11:59:01Z"));
+        assert!(at("2026-03-01T12:01:00Z"));
+        assert!(!at("2026-03-01T12:01:02Z"));
+        assert!(at("2026-03-01T11:58:00Z"), "this clock is behind");
+        assert!(!changed_lately(&FunctionConfiguration::builder().build(), Timestamp::now()));
+    }
 }

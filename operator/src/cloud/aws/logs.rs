@@ -8,45 +8,66 @@ use futures::future::try_join_all;
 use sumu_contract::Function;
 
 use super::calls::CallCounter;
+use super::recent::{Recent, TAGS_READ_EVERY};
 use super::{absent, deleted, failed};
 use crate::cloud::CloudError;
 use crate::observed::LogGroupState;
 use crate::plan::step::LogGroupStep;
-use crate::stack::name::Names;
+use crate::stack::name::{Names, Tags};
 
 pub(super) struct LogGroups {
     client: Client,
+    /// Tags of log groups by ARN, with the time at which the group was made: another one of the same name is another.
+    tags: Recent<(Option<i64>, Tags)>,
+}
+
+/// What the list tells of a log group.
+struct Listed {
+    made_at: Option<i64>,
+    retention_days: Option<i32>,
 }
 
 impl LogGroups {
     pub(super) fn new(config: &SdkConfig) -> Self {
         let config = aws_sdk_cloudwatchlogs::config::Builder::from(config).interceptor(CallCounter).build();
-        Self { client: Client::from_conf(config) }
+        Self { client: Client::from_conf(config), tags: Recent::lasting(TAGS_READ_EVERY) }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, LogGroupState>, CloudError> {
-        let retention = self.retention_by_name(&names.log_group_prefix()).await?;
-        let ours = Function::ALL
-            .into_iter()
-            .filter_map(|function| Some((function, *retention.get(&names.log_group(function))?)));
-        let found = try_join_all(ours.map(|(function, retention_days)| async move {
-            let arn = names.log_group_arn(function);
-            let tags = self.client.list_tags_for_resource().resource_arn(&arn).send().await;
-            let tags = absent(tags.map_err(failed("ListTagsForResource", names.log_group(function))))?;
-            let tags = tags.map(|tags| tags.tags.unwrap_or_default().into_iter().collect());
+        let listed = self.list(&names.log_group_prefix()).await?;
+        let ours =
+            Function::ALL.into_iter().filter_map(|function| Some((function, listed.get(&names.log_group(function))?)));
+        let found = try_join_all(ours.map(|(function, listed)| async move {
+            let tags = self.tags_of(&names.log_group(function), &names.log_group_arn(function), listed.made_at).await?;
+            let retention_days = listed.retention_days;
             Ok::<_, CloudError>(tags.map(|tags| (function, LogGroupState { tags, retention_days })))
         }));
         Ok(found.await?.into_iter().flatten().collect())
     }
 
-    async fn retention_by_name(&self, prefix: &str) -> Result<BTreeMap<String, Option<i32>>, CloudError> {
+    async fn list(&self, prefix: &str) -> Result<BTreeMap<String, Listed>, CloudError> {
         let mut found = BTreeMap::new();
         let mut pages = self.client.describe_log_groups().log_group_name_prefix(prefix).into_paginator().items().send();
         while let Some(group) = pages.next().await {
             let group = group.map_err(failed("DescribeLogGroups", prefix))?;
-            found.extend(group.log_group_name.map(|name| (name, group.retention_in_days)));
+            let listed = Listed { made_at: group.creation_time, retention_days: group.retention_in_days };
+            found.extend(group.log_group_name.map(|name| (name, listed)));
         }
         Ok(found)
+    }
+
+    async fn tags_of(&self, name: &str, arn: &str, made_at: Option<i64>) -> Result<Option<Tags>, CloudError> {
+        if let Some((_, tags)) = self.tags.get(arn).filter(|(known, _)| made_at.is_some() && *known == made_at) {
+            return Ok(Some(tags));
+        }
+        let answer = self.client.list_tags_for_resource().resource_arn(arn).send().await;
+        let Some(answer) = absent(answer.map_err(failed("ListTagsForResource", name)))? else { return Ok(None) };
+        let tags: Tags = answer.tags.unwrap_or_default().into_iter().collect();
+        // Tags that are not there yet would make somebody else's of what we have just made, for an hour.
+        if !tags.is_empty() {
+            self.tags.put(arn, (made_at, tags.clone()));
+        }
+        Ok(Some(tags))
     }
 
     pub(super) async fn apply(&self, step: &LogGroupStep) -> Result<(), CloudError> {
@@ -63,7 +84,9 @@ impl LogGroups {
             LogGroupStep::Tag { arn, tags } => {
                 let tags = tags.clone().into_iter().collect();
                 let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(tags));
-                call.send().await.map(drop).map_err(failed("TagResource", arn))
+                call.send().await.map_err(failed("TagResource", arn))?;
+                self.tags.forget(arn);
+                Ok(())
             }
             LogGroupStep::Delete { name } => {
                 let answer = self.client.delete_log_group().log_group_name(name).send().await;

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// SQS documents that attributes take up to 60 seconds to propagate; everything else is faster.
 const LAG_MAX: Duration = Duration::from_mins(1);
 
+/// Tags of what only we use are read again once an hour: whose it is does not change from one look to the next.
+pub(super) const TAGS_READ_EVERY: Duration = Duration::from_hours(1);
+
 /// Values that were written lately.
 pub(super) struct Recent<T> {
     values: Mutex<BTreeMap<String, (Instant, T)>>,

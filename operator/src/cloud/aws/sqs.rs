@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
@@ -10,7 +9,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use futures::future::try_join_all;
 
 use super::calls::CallCounter;
-use super::recent::Recent;
+use super::recent::{Recent, TAGS_READ_EVERY};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::observed::QueueState;
@@ -25,12 +24,9 @@ pub(super) struct Queues {
     written: Recent<BTreeMap<String, String>>,
     /// Tags of the queues that we made lately, by name.
     made: Recent<Tags>,
-    /// Tags of the queues that only we use, by URL. They are read again once an hour: whose these queues are does not
-    /// change from one look to the next, and it saves four reads at every pass.
+    /// Tags of the queues that only we use, by URL.
     tags: Recent<Tags>,
 }
-
-const TAGS_READ_EVERY: Duration = Duration::from_hours(1);
 
 impl Queues {
     pub(super) fn new(config: &SdkConfig) -> Self {

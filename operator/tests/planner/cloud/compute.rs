@@ -85,6 +85,7 @@ impl World {
             environment: std::collections::BTreeMap::new(),
             dead_letters_arn: None,
             readiness: Readiness::Ready,
+            changed_lately: false,
             permissions: vec![],
         };
         configure(&mut state, configuration);
@@ -123,8 +124,10 @@ impl World {
     }
 
     fn work_on_function(&mut self, function: Function, state: &str) {
-        self.held.functions.get_mut(&function).unwrap().readiness = Readiness::Busy(state.into());
+        let found = self.held.functions.get_mut(&function).unwrap();
+        (found.readiness, found.changed_lately) = (Readiness::Busy(state.into()), true);
         self.begin(Work::Function(function), self.pace.function);
+        self.begin(Work::Change(function), self.pace.change);
     }
 
     fn role_can_be_assumed(
@@ -195,6 +198,7 @@ impl World {
                     batch_size: source.batch_size,
                     concurrency_max: source.concurrency_max,
                     bisects: source.bisects,
+                    giving_up: source.giving_up.clone(),
                     reports_item_failures: true,
                 });
                 self.begin(Work::Source(uuid), self.pace.source);
@@ -205,6 +209,7 @@ impl World {
                 found.state = "Updating".into();
                 (found.batch_size, found.concurrency_max) = (source.batch_size, source.concurrency_max);
                 (found.bisects, found.reports_item_failures) = (source.bisects, true);
+                found.giving_up.clone_from(&source.giving_up);
                 self.begin(Work::Source(uuid.clone()), self.pace.source);
                 Ok(())
             }

@@ -59,7 +59,6 @@ const EDITS: &[(&str, &[&str])] = &[
     ),
     // Accepted but without effect in this version.
     ("connections: {pointInTimeRecovery: true}", &[]),
-    ("presence: {gracePeriodSeconds: 10}", &[]),
     ("pusher: {maxRate: 10}", &["~ function pusher configuration"]),
     ("export: {configMapName: addresses}", &[]),
     ("suspend: true", &[]),

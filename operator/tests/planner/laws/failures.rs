@@ -83,7 +83,7 @@ fn one_part_that_is_denied_holds_up_no_independent_part() {
     }
     let held = cloud.held();
     assert_eq!(held.tables.len(), 1);
-    assert_eq!([held.queues.len(), held.topics.len(), held.functions.len(), held.apis[0].stages.len()], [6, 2, 4, 1]);
+    assert_eq!([held.queues.len(), held.topics.len(), held.functions.len(), held.apis[0].stages.len()], [7, 2, 4, 1]);
     cloud.change(|world| world.denied = None);
     settle(&cloud, &fixture.desired);
     assert_whole(&cloud, &fixture);

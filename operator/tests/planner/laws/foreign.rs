@@ -11,6 +11,9 @@ use crate::fixtures::{Fixture, stack};
 use crate::laws::{assert_whole, settled};
 use crate::passes::{empty, look_at, pass, settle};
 
+/// What makes a stack have everything that it can have.
+const EVERYTHING: &str = "presence: {gracePeriodSeconds: 30}";
+
 /// Everything that has a name of ours.
 fn named() -> Vec<ResourceId> {
     let tables = TableId::ALL.iter().copied().map(ResourceId::Table);
@@ -66,7 +69,7 @@ fn with_foreign(id: ResourceId, fixture: &Fixture) -> MemoryCloud {
 
 #[test]
 fn a_foreign_resource_under_a_name_of_ours_is_named_and_never_touched() {
-    let fixture = stack("");
+    let fixture = stack(EVERYTHING);
     for id in named() {
         let cloud = with_foreign(id, &fixture);
         let before = only(id, &cloud.held());
@@ -84,7 +87,7 @@ fn a_foreign_resource_under_a_name_of_ours_is_named_and_never_touched() {
 
 #[test]
 fn a_stack_goes_on_by_itself_once_the_foreign_resource_is_gone() {
-    let fixture = stack("");
+    let fixture = stack(EVERYTHING);
     for id in named() {
         let cloud = with_foreign(id, &fixture);
         for _ in 0..12 {
@@ -105,7 +108,7 @@ fn a_stack_goes_on_by_itself_once_the_foreign_resource_is_gone() {
 
 #[test]
 fn deleting_a_stack_leaves_what_was_never_its_own() {
-    let fixture = stack("");
+    let fixture = stack(EVERYTHING);
     for id in named() {
         let cloud = with_foreign(id, &fixture);
         for _ in 0..12 {
@@ -119,7 +122,7 @@ fn deleting_a_stack_leaves_what_was_never_its_own() {
 
 #[test]
 fn a_resource_that_lost_its_tag_is_no_longer_ours() {
-    let fixture = stack("");
+    let fixture = stack(EVERYTHING);
     for id in named() {
         let cloud = settled(&fixture, Pace::INSTANT);
         cloud.change(|world| give_away(id, &mut world.held));
@@ -134,7 +137,7 @@ fn a_resource_that_lost_its_tag_is_no_longer_ours() {
 
 #[test]
 fn an_api_of_our_name_without_our_tag_is_somebody_elses() {
-    let fixture = stack("");
+    let fixture = stack(EVERYTHING);
     let cloud = MemoryCloud::new(&fixture, Pace::INSTANT);
     let theirs = ApiState { id: "theirs".into(), name: fixture.desired.names.prefix().into(), ..ApiState::default() };
     cloud.change(|world| world.held.apis.push(theirs.clone()));
@@ -155,6 +158,7 @@ fn feed(cloud: &MemoryCloud) {
             batch_size: 1,
             concurrency_max: None,
             bisects: false,
+            giving_up: None,
             reports_item_failures: false,
         };
         world.held.sources.push(theirs);
@@ -163,7 +167,7 @@ fn feed(cloud: &MemoryCloud) {
 
 #[test]
 fn what_somebody_else_feeds_to_a_function_is_left_alone_and_stops_its_deletion() {
-    let fixture = stack("");
+    let fixture = stack(EVERYTHING);
     for gone in 0..3 {
         let cloud = settled(&fixture, Pace::INSTANT);
         feed(&cloud);
@@ -190,7 +194,7 @@ fn what_somebody_else_feeds_to_a_function_is_left_alone_and_stops_its_deletion()
 
 #[test]
 fn what_users_let_others_do_with_a_queue_stays() {
-    let fixture = stack("");
+    let fixture = stack(EVERYTHING);
     let cloud = settled(&fixture, Pace::INSTANT);
     let theirs = r#"{"Sid":"Theirs","Effect":"Allow","Principal":{"AWS":"arn:x"},"Action":"sqs:ReceiveMessage"}"#;
     cloud.change(|world| {
@@ -213,7 +217,7 @@ fn what_users_let_others_do_with_a_queue_stays() {
 #[test]
 fn every_named_resource_was_tried() {
     // The list above must grow with the kinds of resources.
-    let held = settled(&stack(""), Pace::INSTANT).held();
+    let held = settled(&stack(EVERYTHING), Pace::INSTANT).held();
     let counts = [held.tables.len(), held.queues.len(), held.topics.len(), held.log_groups.len(), held.roles.len()];
     let count = counts.iter().sum::<usize>() + held.functions.len();
     assert_eq!(named().into_iter().collect::<BTreeSet<_>>().len(), count);

@@ -47,6 +47,7 @@ fn every_subset_of_queues_and_topics_is_completed() {
         &|held| drop(held.queues.remove(&QueueId::MessagesDeadLetters)),
         &|held| drop(held.queues.remove(&QueueId::Pushes)),
         &|held| drop(held.queues.remove(&QueueId::PushesDeadLetters)),
+        &|held| drop(held.queues.remove(&QueueId::PresenceDeadLetters)),
         &|held| drop(held.topics.remove(&TopicId::Notifications)),
         &|held| drop(held.topics.remove(&TopicId::Messages)),
         &|held| held.topics.values_mut().for_each(|topic| topic.subscriptions.clear()),

@@ -185,11 +185,11 @@ fn a_stack_that_is_deleted_says_what_is_still_there() {
     assert_snapshot!(story, @"
     Ready False Deleting: Deleting api 3c6ef362
     Ready False Deleting: Deleting function authorizer; deleting function routes
-    Ready False Deleting: Deleting: role authorizer stays until function authorizer is gone; role routes stays until function routes is gone; role pusher stays until function pusher is gone; and 12 more
+    Ready False Deleting: Deleting: queue presence-dead-letters stays until function authorizer is gone; role authorizer stays until function authorizer is gone; role routes stays until function routes is gone; and 13 more
     Ready False Deleting: Deleting role authorizer policy; deleting role authorizer; deleting role routes policy; and 3 more
     Ready False Deleting: Deleting function pusher; deleting function watchdog
-    Ready False Deleting: Deleting: role pusher stays until function pusher is gone; role watchdog stays until function watchdog is gone; log group pusher stays until function pusher is gone; and 3 more
-    Ready False Deleting: Deleting role pusher policy; deleting role pusher; deleting role watchdog policy; and 3 more
+    Ready False Deleting: Deleting: queue presence-dead-letters stays until function pusher is gone; role pusher stays until function pusher is gone; role watchdog stays until function watchdog is gone; and 4 more
+    Ready False Deleting: Deleting queue presence-dead-letters; deleting role pusher policy; deleting role pusher; and 4 more
     Ready False Deleting: Deleting queue messages-dead-letters
     Ready False Deleting: Deleting: table connections is DELETING; table presence is DELETING
     Ready False Deleting: Deleting: nothing is left in AWS
@@ -223,12 +223,12 @@ fn a_protected_table_that_stops_a_deletion_is_the_reason() {
 
 #[test]
 fn fields_without_effect_are_admitted_beside_ready() {
-    let mut fixture = stack("{export: {configMapName: x}, presence: {gracePeriodSeconds: 9}}");
+    let mut fixture = stack("{export: {configMapName: x}, connections: {pointInTimeRecovery: true}}");
     let (_, last) = after_passes(&fixture, Pace::INSTANT, SETTLED);
     let status = report_pass(&mut fixture, &last, NOON);
     let (state, _, message) = ready(&status);
     assert_eq!(state, True, "it does all that it can");
-    assert!(message.contains("spec.presence.gracePeriodSeconds, spec.export"), "{message}");
+    assert!(message.contains("spec.connections.pointInTimeRecovery, spec.export"), "{message}");
     assert_eq!(condition(&status, SPEC_IN_EFFECT).status, False);
 }
 

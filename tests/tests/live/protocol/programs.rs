@@ -123,6 +123,19 @@ impl<'a> Workshop<'a> {
         self.backend.unsubscribe(self.scene.text("/messages/topicArn")?, queue).await
     }
 
+    pub async fn who(&self, block: &Block) -> Result<()> {
+        let mut inbox = self.backend.inbox(self.scene.text("/messages/queueUrl")?);
+        let erin = self.scene.connect("erin").await?;
+        let is_told = |event: &Received| {
+            event.attribute("source") == Some("lambda.presence.watchdog") && event.attribute("user_id") == Some("erin")
+        };
+        inbox.take("that erin is online", is_told).await?;
+        let mut program = self.start_python("who", block)?;
+        succeeds(&mut program).await?;
+        ensure_eq!(said(&program)?, "erin is ONLINE\nfrank is OFFLINE\n", "what it printed");
+        erin.close().await
+    }
+
     /// A client's message reaches backends.
     async fn is_heard(&self, user: &str, body: &str) -> Result<()> {
         let mut inbox = self.backend.inbox(self.scene.text("/messages/queueUrl")?);

@@ -204,6 +204,11 @@ pub(super) const SOURCES: &[Drift] = &[
         repair: &["~ event source connections stream to watchdog"],
     },
     Drift {
+        name: "one bad record stops a stream for a day",
+        change: |world| source(world, Watchdog, |source| source.giving_up = None),
+        repair: &["~ event source connections stream to watchdog"],
+    },
+    Drift {
         name: "one bad record fails its batch",
         change: |world| source(world, Pusher, |source| source.reports_item_failures = false),
         repair: &["~ event source notifications queue to pusher"],
