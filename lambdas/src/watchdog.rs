@@ -9,6 +9,7 @@
 //! first record that names such a user is reported, and Lambda repeats the batch from there; users that were done
 //! are done again without any effect.
 
+pub mod changes;
 pub mod event;
 pub mod reconcile;
 
@@ -16,11 +17,13 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
+use sumu_contract::function::Function;
 
 use self::event::{Batch, Named};
 use self::reconcile::Reconciler;
 use crate::ports::{Clock, LiveConnections, Presence, Queue, Topic};
-use crate::telemetry::{Chain, elapsed_ms};
+use crate::telemetry::metric::{PRESENCE_ANNOUNCED, PRESENCE_FAILURES, RECORD_FAILURES, RECORD_WAIT, RECORDS};
+use crate::telemetry::{Chain, Line, elapsed_ms};
 
 /// How many users are reconciled at once.
 const USERS_AT_ONCE: usize = 16;
@@ -63,7 +66,20 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Watchdog<L, 
     /// Works off one batch; the answer names the record from which on it must come again.
     pub async fn handle(&self, event: Value) -> Result<Value, WatchdogError> {
         let started = Instant::now();
-        let Batch { users, records, unreadable } = Batch::parse(&event).ok_or(WatchdogError::NoRecords)?;
+        let mut line = Line::of(Function::Watchdog);
+        let answer = self.answer(&event, &mut line).await;
+        if let Err(error) = &answer {
+            line.note("outcome", "fault").note("reason", error.to_string());
+        }
+        self.reconciler.changes.tell(&mut line);
+        line.note("ms", elapsed_ms(started));
+        line.log(self.reconciler.clock.now());
+        answer
+    }
+
+    async fn answer(&self, event: &Value, line: &mut Line) -> Result<Value, WatchdogError> {
+        line.values(RECORD_WAIT, &changes::waits(event, self.reconciler.clock.now()));
+        let Batch { users, records, unreadable } = Batch::parse(event).ok_or(WatchdogError::NoRecords)?;
         if unreadable > 0 {
             tracing::error!(unreadable, "records of a table that is not ours");
         }
@@ -78,14 +94,8 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Watchdog<L, 
                 None => failed.push(named),
             }
         }
-        tracing::info!(
-            function = "watchdog",
-            records,
-            users = users.len(),
-            announced,
-            failed = failed.len(),
-            ms = elapsed_ms(started)
-        );
+        line.note("users", users.len()).count(RECORDS, records).count(PRESENCE_ANNOUNCED, announced);
+        line.count(PRESENCE_FAILURES, failed.len()).count(RECORD_FAILURES, failed.len());
         // A batch is in the order of its shard, so the first place has the lowest sequence number.
         let Some(first) = failed.into_iter().min_by_key(|named| named.place) else {
             return Ok(json!({"batchItemFailures": []}));
@@ -102,6 +112,7 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Watchdog<L, 
                 Err(error) => tracing::warn!(user_id, attempt, error = %Chain(&error), "not reconciled"),
             }
             if attempt < ATTEMPTS {
+                self.reconciler.changes.retried();
                 self.reconciler.clock.pause(PAUSE * (1 << (attempt - 1))).await;
             }
         }

@@ -6,7 +6,7 @@ use sumu_contract::settings::{Settings, WatchdogSettings};
 use sumu_lambdas::adapters::dynamodb::{ConnectionsTable, PresenceTable};
 use sumu_lambdas::adapters::{self, SystemClock, sns::SnsTopic, sqs::SqsQueue};
 use sumu_lambdas::telemetry;
-use sumu_lambdas::watchdog::{Watchdog, reconcile::Reconciler};
+use sumu_lambdas::watchdog::{Watchdog, changes::Changes, reconcile::Reconciler};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -14,6 +14,7 @@ async fn main() -> Result<(), Error> {
     let settings = WatchdogSettings::from_environment(std::env::vars())?;
     let aws = adapters::aws().await;
     let watchdog = Watchdog::new(Reconciler {
+        changes: Changes::default(),
         connections: ConnectionsTable::new(&aws, settings.connections_table),
         presence: PresenceTable::new(&aws, settings.presence_table),
         source: settings.presence_source,

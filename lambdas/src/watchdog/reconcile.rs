@@ -17,6 +17,7 @@ use sumu_contract::message::{ID, SOURCE as SOURCE_ATTRIBUTE, TIMESTAMP, USER_ID}
 use sumu_contract::presence::{SOURCE, State};
 use sumu_contract::settings::PresenceSource;
 
+use super::changes::Changes;
 use crate::ports::{
     Attribute, Clock, LiveConnections, Message, PortError, Presence, PresenceItem, Queue, Topic, Written,
 };
@@ -44,6 +45,8 @@ pub enum ReconcileError {
 /// What reconciling needs.
 #[derive(Debug)]
 pub struct Reconciler<L, P, Q, T, C> {
+    /// Where changes are counted.
+    pub changes: Changes,
     /// The truth.
     pub connections: L,
     /// What is believed.
@@ -76,7 +79,11 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Reconciler<L
                 if truth == item.state {
                     return Ok(announced);
                 }
-                self.presence.change(user_id, &changed(&item, truth, now)).await?
+                let written = self.presence.change(user_id, &changed(&item, truth, now)).await?;
+                if written == Written::Done {
+                    self.changes.changed(truth);
+                }
+                written
             };
             if written == Written::Conflict {
                 conflicts += 1;

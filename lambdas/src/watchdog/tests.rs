@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sumu_contract::settings::PresenceSource;
 
 use super::Watchdog;
+use super::changes::Changes;
 use super::reconcile::Reconciler;
 use crate::fakes::{Channel, Cloud, run};
 
@@ -11,6 +12,7 @@ const NOW: u64 = 1_700_000_000_000;
 
 fn watchdog(cloud: &Cloud) -> Watchdog<Cloud, Cloud, Channel, Channel, Cloud> {
     Watchdog::new(Reconciler {
+        changes: Changes::default(),
         connections: cloud.clone(),
         presence: cloud.clone(),
         source: PresenceSource::Queue,

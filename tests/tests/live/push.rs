@@ -255,7 +255,7 @@ fn a_broadcast_over_several_pages_reaches_everybody_once() -> Result<()> {
         // Rows that say whose turn it is are no connections.
         let events = all.backend.drain(scene.text("/messages/queueUrl")?).await?;
         ensure!(!events.iter().any(|event| event.body.contains("broadcast")), "presence of nobody: {events:?}");
-        ensure!(logs.contains(r#""items":1,"#), "no segment had a second page");
+        ensure!(logs.contains(r#""BroadcastItems":1,"#), "no segment had a second page");
         Ok(())
     })
 }

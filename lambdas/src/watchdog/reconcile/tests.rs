@@ -7,7 +7,7 @@ use serde_json::Value;
 use sumu_contract::presence::State;
 use sumu_contract::settings::PresenceSource;
 
-use super::{ReconcileError, Reconciler};
+use super::{Changes, ReconcileError, Reconciler};
 use crate::fakes::{Channel, Cloud, Crash, run};
 use crate::ports::{Attribute, AttributeValue, Message, PresenceItem};
 
@@ -15,6 +15,7 @@ const NOW: u64 = 1_700_000_000_000;
 
 fn reconciler(cloud: &Cloud, source: PresenceSource) -> Reconciler<Cloud, Cloud, Channel, Channel, Cloud> {
     Reconciler {
+        changes: Changes::default(),
         connections: cloud.clone(),
         presence: cloud.clone(),
         source,
