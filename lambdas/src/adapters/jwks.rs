@@ -45,14 +45,16 @@ impl HttpKeys {
 impl Keys for HttpKeys {
     async fn fetch(&self, uri: &str) -> Result<KeyDocument, PortError> {
         let failed = |source| PortError { operation: "fetching an issuer's keys", source };
-        let mut response = self.client.get(uri).send().await.map_err(|error| failed(error.into()))?;
+        // What follows `?` in an address may be a secret, and errors are logged.
+        let broken = |error: reqwest::Error| failed(error.without_url().into());
+        let mut response = self.client.get(uri).send().await.map_err(broken)?;
         if response.status() != StatusCode::OK {
             return Err(failed(AnswerError::Status(response.status()).into()));
         }
         let cache_control =
             response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(error.into()))? {
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {
                 return Err(failed(AnswerError::TooLarge.into()));
             }
