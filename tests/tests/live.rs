@@ -24,6 +24,8 @@ mod protocol;
 mod push;
 #[path = "live/scene.rs"]
 mod scene;
+#[path = "live/secrets.rs"]
+mod secrets;
 #[path = "live/smoke.rs"]
 mod smoke;
 #[path = "live/snapshot.rs"]

@@ -107,6 +107,11 @@ impl Setup {
 }
 
 impl Scene {
+    /// Changes the spec that will be applied, by a JSON merge patch.
+    pub fn change(&mut self, spec: &Value) {
+        merge(&mut self.manifest["spec"], spec);
+    }
+
     /// Applies the stack's manifest.
     pub async fn apply(&mut self) -> Result<()> {
         self.measured = Some(Measured { applied: Instant::now(), ready: None });
