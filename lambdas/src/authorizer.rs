@@ -20,13 +20,15 @@ use std::time::Instant;
 
 use lambda_runtime::Diagnostic;
 use serde_json::Value;
+use sumu_contract::function::Function;
 use sumu_contract::settings::AuthorizerSettings;
 
 use self::cache::{KeyCache, KeysUnavailable};
 use self::token::Token;
 use self::verdict::{Principal, Refusal, Rules};
 use crate::ports::{Clock, Keys};
-use crate::telemetry::elapsed_ms;
+use crate::telemetry::metric::{ALLOWED, JWKS_AGE, JWKS_FETCH_FAILURES, JWKS_FETCHES, REFUSALS, VERDICT_FAILURES};
+use crate::telemetry::{Line, elapsed_ms};
 
 /// The authorizer with its settings and its cache.
 #[derive(Debug)]
@@ -76,15 +78,24 @@ impl<K: Keys, C: Clock> Authorizer<K, C> {
     /// Answers one event of a REQUEST authorizer.
     pub async fn handle(&self, event: Value) -> Result<Value, AuthorizerError> {
         let started = Instant::now();
-        let connection_id = event["requestContext"]["connectionId"].as_str();
+        let mut line = Line::of(Function::Authorizer);
+        line.note("connection_id", event["requestContext"]["connectionId"].as_str());
         let answer = self.answer(&event).await;
-        let (outcome, reason) = match &answer {
-            Ok((_, None)) => ("allowed", None),
-            Ok((_, Some(refusal))) => ("refused", Some(refusal.as_str())),
-            Err(AuthorizerError::Unauthorized) => ("no token", None),
-            Err(_) => ("fault", None),
+        match &answer {
+            Ok((_, None)) => line.note("outcome", "allowed").count(ALLOWED, 1_u64),
+            Ok((_, Some(refusal))) => {
+                let reason = refusal.as_str();
+                line.note("outcome", "refused").note("reason", reason).count_one_by(REFUSALS, reason)
+            }
+            Err(AuthorizerError::Unauthorized) => line.note("outcome", "no token").count_one_by(REFUSALS, "NoToken"),
+            Err(error) => {
+                line.note("outcome", "fault").note("reason", error.to_string()).count(VERDICT_FAILURES, 1_u64)
+            }
         };
-        tracing::info!(function = "authorizer", outcome, reason, connection_id, ms = elapsed_ms(started));
+        let used = self.cache.take_use();
+        line.count(JWKS_FETCHES, used.fetches).count(JWKS_FETCH_FAILURES, used.fetch_failures);
+        line.value(JWKS_AGE, used.age_seconds).note("ms", elapsed_ms(started));
+        line.log(self.clock.now());
         answer.map(|(policy, _)| policy)
     }
 

@@ -3,6 +3,7 @@
 //! What it promises is what the functions rely on: conditional writes are conditional, pages have an end, queues keep
 //! what they were sent in order. Time stands still unless a test moves it; pauses take none.
 
+pub mod functions;
 mod tables;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

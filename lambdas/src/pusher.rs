@@ -21,23 +21,27 @@ pub mod pace;
 pub mod record;
 pub mod request;
 pub mod retry;
+pub mod tally;
 
 use std::sync::Mutex;
 use std::time::Instant;
 
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
+use sumu_contract::function::Function;
 use sumu_contract::message::REASON;
 use sumu_contract::settings::EmptyUsers;
 use tokio::sync::Semaphore;
 
-use self::delivery::{Counts, Delivery, DeliveryError, POSTS_AT_ONCE};
+use self::delivery::{Delivery, DeliveryError, POSTS_AT_ONCE};
 use self::item::WorkItem;
 use self::pace::Pace;
 use self::record::{Origin, Record, records};
 use self::request::{BadRequest, Notification};
+use self::tally::{Counts, Tally};
 use crate::ports::{Attribute, Audience, Clock, Message, Queue, Sockets, Turns};
-use crate::telemetry::{Chain, elapsed_ms};
+use crate::telemetry::metric::{ITEM_WAIT, RECORD_FAILURES, RECORD_WAIT, RECORDS};
+use crate::telemetry::{Chain, Distribution, Line, elapsed_ms};
 
 /// How many records are worked off at once. One whose clients are slow must not hold up the others.
 const RECORDS_AT_ONCE: usize = 10;
@@ -118,10 +122,25 @@ impl<A: Audience + Turns, S: Sockets, Q: Queue, C: Clock> Pusher<A, S, Q, C> {
     /// again.
     pub async fn handle(&self, event: Value, deadline: u64) -> Result<Value, PusherError> {
         let started = Instant::now();
-        let records = records(&event).ok_or(PusherError::NoRecords)?;
-        let until = deadline.saturating_sub(TIME_TO_END);
+        let mut line = Line::of(Function::Pusher);
+        let answer = self.answer(&event, deadline.saturating_sub(TIME_TO_END), &mut line).await;
+        if let Err(error) = &answer {
+            line.note("outcome", "fault").note("reason", error.to_string());
+        }
+        line.note("ms", elapsed_ms(started));
+        line.log(self.ports.clock.now());
+        answer
+    }
+
+    async fn answer(&self, event: &Value, until: u64, line: &mut Line) -> Result<Value, PusherError> {
+        let records = records(event).ok_or(PusherError::NoRecords)?;
+        self.tell_waits(&records, line);
+        let tally = Tally::default();
         let mut results = stream::iter(&records)
-            .map(|record| async move { (record, self.work_off(record, until).await) })
+            .map(|record| {
+                let work = self.work_off(record, until, &tally);
+                async move { (record, work.await) }
+            })
             .buffer_unordered(RECORDS_AT_ONCE);
         let mut counts = Counts::default();
         let mut failures = Vec::new();
@@ -135,16 +154,35 @@ impl<A: Audience + Turns, S: Sockets, Q: Queue, C: Clock> Pusher<A, S, Q, C> {
                 (Err(Unserved), Origin::Topic { .. } | Origin::Unknown) => unreportable += 1,
             }
         }
-        report(&counts, records.len(), failures.len() + unreportable, started);
+        line.count(RECORDS, records.len()).count(RECORD_FAILURES, failures.len() + unreportable);
+        counts.tell(line);
+        tally.tell(line);
+        if counts.forbidden > 0 {
+            let forbidden = counts.forbidden;
+            tracing::error!(forbidden, "the management API refuses us: its endpoint or the function's role is wrong");
+        }
         if unreportable > 0 {
             return Err(PusherError::Failed(unreportable));
         }
         Ok(json!({"batchItemFailures": failures}))
     }
 
-    async fn work_off(&self, record: &Record, until: u64) -> Result<Counts, Unserved> {
-        let delivery =
-            Delivery { ports: &self.ports, rules: &self.rules, permits: &self.permits, pace: &self.pace, until };
+    /// How long records have waited: backends' requests apart from items of our own, of which some wait on purpose.
+    fn tell_waits(&self, records: &[Record], line: &mut Line) {
+        let now = self.ports.clock.now();
+        let (requests, items) = (Distribution::default(), Distribution::default());
+        for record in records {
+            let waits = if record.is_from(&self.rules.pushes_queue) { &items } else { &requests };
+            if let Some(sent_at) = record.sent_at {
+                waits.record(now.saturating_sub(sent_at));
+            }
+        }
+        line.values(RECORD_WAIT, &requests).values(ITEM_WAIT, &items);
+    }
+
+    async fn work_off(&self, record: &Record, until: u64, tally: &Tally) -> Result<Counts, Unserved> {
+        let Self { ports, rules, permits, pace } = self;
+        let delivery = Delivery { ports, rules, permits, pace, tally, until };
         match self.deliver(&delivery, record).await {
             Ok(counts) => Ok(counts),
             Err(DeliveryError::Refused(reason)) => self.set_aside(record, reason).await,
@@ -177,38 +215,13 @@ impl<A: Audience + Turns, S: Sockets, Q: Queue, C: Clock> Pusher<A, S, Q, C> {
         let is_own = record.is_from(&self.rules.pushes_queue);
         let queue = if is_own { &self.ports.pushes_dead_letters } else { &self.ports.dead_letters };
         match queue.send(&letter, 0).await {
-            Ok(_) => Ok(Counts { bad_requests: 1, ..Counts::default() }),
+            Ok(_) => Ok(Counts { bad_requests: 1, dead_letters: 1, ..Counts::default() }),
             Err(error) => {
                 tracing::error!(record = record.id(), error = %Chain(&error), "bad request not set aside");
                 Err(Unserved)
             }
         }
     }
-}
-
-fn report(counts: &Counts, records: usize, failed: usize, started: Instant) {
-    let Counts { delivered, gone, retried, exhausted, expired, invalid, forbidden, bad_requests, .. } = *counts;
-    let Counts { put_back, items, superseded, .. } = *counts;
-    if forbidden > 0 {
-        tracing::error!(forbidden, "the management API refuses us: its endpoint or the function's role is wrong");
-    }
-    tracing::info!(
-        function = "pusher",
-        records,
-        failed,
-        delivered,
-        gone,
-        retried,
-        exhausted,
-        expired,
-        invalid,
-        forbidden,
-        bad_requests,
-        put_back,
-        items,
-        superseded,
-        ms = elapsed_ms(started)
-    );
 }
 
 /// The record must come again; the reason was logged.

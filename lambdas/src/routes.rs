@@ -18,13 +18,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sumu_contract::function::Function;
 use sumu_contract::message::{CONNECTION_ID, REQUEST_ID, SOURCE, SOURCE_PUBLISH, SOURCE_SEND, TIMESTAMP, USER_ID};
 
 use self::event::{Event, NotOurs};
 use self::frame::{Fault, Frame};
 use self::reply::Reply;
 use crate::ports::{Attribute, Clock, Connection, Message, OpenConnections, PortError, Queue, Topic};
-use crate::telemetry::{Chain, elapsed_ms};
+use crate::telemetry::metric::{
+    CONNECTION_FAILURES, CONNECTS, DISCONNECTS, FORWARD_RETRIES, FRAME_ERRORS, FRAMES, Metric,
+};
+use crate::telemetry::{Chain, Line, elapsed_ms};
 
 /// The longest pause before the one retry.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -150,28 +154,41 @@ impl<R: OpenConnections, Q: Queue, T: Topic, C: Clock> Routes<R, Q, T, C> {
     /// Answers one event of an `AWS_PROXY` integration.
     pub async fn handle(&self, event: Value) -> Result<Value, RoutesError> {
         let started = Instant::now();
-        let event = Event::parse(&event)?;
+        let mut line = Line::of(Function::Routes);
+        let answer = self.answer(&event, &mut line).await;
+        if let Err(error) = &answer {
+            line.note("outcome", "fault").note("reason", Chain(error).to_string());
+        }
+        line.note("ms", elapsed_ms(started));
+        line.log(self.clock.now());
+        answer
+    }
+
+    async fn answer(&self, event: &Value, line: &mut Line) -> Result<Value, RoutesError> {
+        let event = Event::parse(event)?;
+        let Event { route_key, connection_id, request_id, .. } = event;
+        line.note("route_key", route_key).note("connection_id", connection_id).note("request_id", request_id);
         let (answer, outcome) = match Route::parse(&event) {
-            Route::Connect => self.connect(&event).await,
-            Route::Disconnect => self.disconnect(&event).await,
-            Route::Ping { id } => frame_answer(Reply::Pong, &event, id)?,
-            Route::Refused { fault, id } => frame_answer(Reply::Refused(fault), &event, id)?,
+            Route::Connect => row_answer(self.connect(&event).await, "Connected", CONNECTS, line),
+            Route::Disconnect => row_answer(self.disconnect(&event).await, "Disconnected", DISCONNECTS, line),
+            Route::Ping { id } => frame_answer(Reply::Pong, &event, id, line)?,
+            Route::Refused { fault, id } => frame_answer(Reply::Refused(fault), &event, id, line)?,
             Route::Forward { channel, message, id } => {
-                let passed_on = self.forward(&event, channel, message).await;
+                let passed_on = self.forward(&event, channel, message, line).await;
                 let reply = match &passed_on {
                     Ok(message_id) => Reply::Accepted { channel, message_id },
                     Err(reply) => *reply,
                 };
-                frame_answer(reply, &event, id)?
+                frame_answer(reply, &event, id, line)?
             }
         };
-        let Event { route_key, connection_id, request_id, .. } = event;
-        tracing::info!(function = "routes", route_key, outcome, connection_id, request_id, ms = elapsed_ms(started));
+        line.note("outcome", outcome);
         Ok(answer)
     }
 
-    async fn connect(&self, event: &Event<'_>) -> (Value, &'static str) {
-        let Some(user_id) = event.user_id else { return (reply::failed(), "InternalError") };
+    /// The answer to a `$connect`, or the word in the log for why there is no connection.
+    async fn connect(&self, event: &Event<'_>) -> Result<Value, &'static str> {
+        let user_id = event.user_id.ok_or("InternalError")?;
         let connected_at = event.received_at.unwrap_or_else(|| self.clock.now());
         let connection = Connection {
             user_id: user_id.to_owned(),
@@ -179,22 +196,24 @@ impl<R: OpenConnections, Q: Queue, T: Topic, C: Clock> Routes<R, Q, T, C> {
             connected_at,
             delete_at: Some((connected_at / 1000).saturating_add(self.connection_ttl_seconds)),
         };
-        match self.connections.put(&connection, event.expires_at).await {
-            Ok(()) => (reply::connected(event.offers_subprotocol), "Connected"),
-            Err(error) => failure(&error),
-        }
+        self.connections.put(&connection, event.expires_at).await.map_err(|error| failure(&error))?;
+        Ok(reply::connected(event.offers_subprotocol))
     }
 
-    async fn disconnect(&self, event: &Event<'_>) -> (Value, &'static str) {
-        let Some(user_id) = event.user_id else { return (reply::failed(), "InternalError") };
-        match self.connections.delete(user_id, event.connection_id).await {
-            Ok(()) => (reply::connected(false), "Disconnected"),
-            Err(error) => failure(&error),
-        }
+    async fn disconnect(&self, event: &Event<'_>) -> Result<Value, &'static str> {
+        let user_id = event.user_id.ok_or("InternalError")?;
+        self.connections.delete(user_id, event.connection_id).await.map_err(|error| failure(&error))?;
+        Ok(reply::connected(false))
     }
 
     /// Passes a message on; the queue's or topic's id of it, or the reply to a failure.
-    async fn forward(&self, event: &Event<'_>, channel: Channel, message: &str) -> Result<String, Reply<'static>> {
+    async fn forward(
+        &self,
+        event: &Event<'_>,
+        channel: Channel,
+        message: &str,
+        line: &mut Line,
+    ) -> Result<String, Reply<'static>> {
         let user_id = event.user_id.ok_or(Reply::NoPrincipal)?;
         let message = Message {
             body: message.to_owned(),
@@ -210,6 +229,7 @@ impl<R: OpenConnections, Q: Queue, T: Topic, C: Clock> Routes<R, Q, T, C> {
             Ok(message_id) => return Ok(message_id),
             Err(error) => tracing::warn!(error = %Chain(&error), "not passed on, trying once more"),
         }
+        line.count(FORWARD_RETRIES, 1_u64);
         self.clock.pause(RETRY_PAUSE).await;
         self.pass_on(channel, &message).await.map_err(|error| {
             tracing::error!(error = %Chain(&error), "not passed on");
@@ -229,13 +249,37 @@ fn frame_answer(
     reply: Reply<'_>,
     event: &Event<'_>,
     id: Option<&RawValue>,
+    line: &mut Line,
 ) -> Result<(Value, &'static str), serde_json::Error> {
-    Ok((reply.to_answer(event, id)?, reply.outcome()))
+    let outcome = reply.outcome();
+    line.count_one_by(FRAMES, event.route_key);
+    if reply.is_error() {
+        line.count_one_by(FRAME_ERRORS, outcome);
+    }
+    Ok((reply.to_answer(event, id)?, outcome))
 }
 
-fn failure(error: &PortError) -> (Value, &'static str) {
+fn row_answer(
+    result: Result<Value, &'static str>,
+    done: &'static str,
+    metric: Metric,
+    line: &mut Line,
+) -> (Value, &'static str) {
+    match result {
+        Ok(answer) => {
+            line.count(metric, 1_u64);
+            (answer, done)
+        }
+        Err(outcome) => {
+            line.count(CONNECTION_FAILURES, 1_u64);
+            (reply::failed(), outcome)
+        }
+    }
+}
+
+fn failure(error: &PortError) -> &'static str {
     tracing::error!(error = %Chain(error), "the connections table did not answer");
-    (reply::failed(), "Unavailable")
+    "Unavailable"
 }
 
 #[cfg(test)]

@@ -1,27 +1,58 @@
 //! Structured log lines: JSON on standard output, which Lambda carries to `CloudWatch` Logs.
 //!
-//! One line an invocation tells counts, durations and ids; a refusal or a failed record adds one with its reason.
+//! One [`Line`] an invocation tells counts, durations and ids, and is at the same time what `CloudWatch` takes its
+//! metrics from ([`emf`]): no call and no second line are spent on them. A refusal or a failed record adds a line of
+//! its own, by `tracing`, with its reason. Both are written by one [`mod@format`], and both have `timestamp` and `level`
+//! as Lambda wants them, so that they are right whether a function's log format is set to text or to JSON.
+//!
 //! The level is fixed and not read from the environment: below `INFO` the runtime and the SDK print whole events and
-//! requests, and with them tokens and payloads.
+//! requests, and with them tokens and payloads. A panic tells its place and not its message, which may quote a text
+//! that a client has sent.
+
+pub mod distribution;
+pub mod emf;
+pub mod format;
+pub mod metric;
 
 use std::error::Error;
 use std::fmt;
+use std::panic::PanicHookInfo;
 use std::time::Instant;
 
-use tracing::Level;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::fmt::MakeWriter;
+
+pub use distribution::Distribution;
+pub use emf::Line;
+
+use self::format::Format;
 
 /// Sets up logging for the whole process. A second call changes nothing.
 pub fn init() {
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_target(false)
-        .with_current_span(true)
-        .with_span_list(false)
-        .with_max_level(Level::INFO)
-        .finish();
+    let name = std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().filter(|name| !name.is_empty());
     // A subscriber that is already there has been set by whoever embeds the library; it stays.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let is_ours = tracing::subscriber::set_global_default(subscriber(name, std::io::stdout)).is_ok();
+    if is_ours {
+        std::panic::set_hook(Box::new(panicked));
+    }
+}
+
+/// What writes the lines of the function of this name.
+fn subscriber<W>(function_name: Option<String>, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .json()
+        .event_format(Format::new(function_name))
+        .with_max_level(Level::INFO)
+        .with_writer(writer)
+        .finish()
+}
+
+fn panicked(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(place, "panicked");
 }
 
 /// An error with all its causes on one line: `a: b: c`.
@@ -46,13 +77,7 @@ pub fn elapsed_ms(since: Instant) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ports::PortError;
+pub(crate) mod testing;
 
-    #[test]
-    fn a_chain_names_every_cause_once() {
-        let error = PortError::new("Query", PortError::new("dial", "no route"));
-        assert_eq!(Chain(&error).to_string(), "Query failed: dial failed: no route");
-    }
-}
+#[cfg(test)]
+mod tests;

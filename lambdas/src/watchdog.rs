@@ -10,6 +10,7 @@
 //! first record of the stream that names such a user is reported, and Lambda repeats the batch from there; users that
 //! were done are done again without any effect. Of the queue's messages each one that failed comes again alone.
 
+pub mod changes;
 pub mod departure;
 pub mod event;
 pub mod reconcile;
@@ -18,11 +19,13 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
+use sumu_contract::function::Function;
 
 use self::event::{Batch, Named};
 use self::reconcile::Reconciler;
 use crate::ports::{Clock, LiveConnections, Presence, Queue, Topic};
-use crate::telemetry::{Chain, elapsed_ms};
+use crate::telemetry::metric::{PRESENCE_ANNOUNCED, PRESENCE_FAILURES, RECORD_FAILURES, RECORD_WAIT, RECORDS};
+use crate::telemetry::{Chain, Line, elapsed_ms};
 
 /// How many users are reconciled at once.
 const USERS_AT_ONCE: usize = 16;
@@ -65,9 +68,26 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Watchdog<L, 
     /// Works off one batch; the answer names the record from which on it must come again.
     pub async fn handle(&self, event: Value) -> Result<Value, WatchdogError> {
         let started = Instant::now();
-        let batch = Batch::parse(&event).ok_or(WatchdogError::NoRecords)?;
+        let mut line = Line::of(Function::Watchdog);
+        let answer = self.answer(&event, &mut line).await;
+        if let Err(error) = &answer {
+            line.note("outcome", "fault").note("reason", error.to_string());
+        }
+        self.reconciler.changes.tell(&mut line);
+        line.note("ms", elapsed_ms(started));
+        line.log(self.reconciler.clock.now());
+        answer
+    }
+
+    async fn answer(&self, event: &Value, line: &mut Line) -> Result<Value, WatchdogError> {
+        line.values(RECORD_WAIT, &changes::waits(event, self.reconciler.clock.now()));
+        let batch = Batch::parse(event).ok_or(WatchdogError::NoRecords)?;
         if !batch.unreadable.is_empty() {
-            tracing::error!(unreadable = batch.unreadable.len(), feed = ?batch.feed, "records that are none of ours");
+            tracing::error!(
+                unreadable = batch.unreadable.len(),
+                feed = batch.feed.as_str(),
+                "records that are none of ours"
+            );
         }
         let mut results = stream::iter(&batch.users)
             .map(|named| async move { (named, self.reconcile(named).await) })
@@ -80,15 +100,9 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Watchdog<L, 
                 None => failed.push(named),
             }
         }
-        tracing::info!(
-            function = "watchdog",
-            feed = ?batch.feed,
-            records = batch.records,
-            users = batch.users.len(),
-            announced,
-            failed = failed.len(),
-            ms = elapsed_ms(started)
-        );
+        line.note("feed", batch.feed.as_str()).note("users", batch.users.len());
+        line.count(RECORDS, batch.records).count(PRESENCE_ANNOUNCED, announced);
+        line.count(PRESENCE_FAILURES, failed.len()).count(RECORD_FAILURES, failed.len());
         let again = batch.to_repeat(&failed).ok_or(WatchdogError::Unnamed)?;
         let again: Vec<Value> = again.into_iter().map(|identifier| json!({"itemIdentifier": identifier})).collect();
         Ok(json!({"batchItemFailures": again}))
@@ -102,6 +116,7 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Watchdog<L, 
                 Err(error) => tracing::warn!(user_id, attempt, error = %Chain(&error), "not reconciled"),
             }
             if attempt < ATTEMPTS {
+                self.reconciler.changes.retried();
                 self.reconciler.clock.pause(PAUSE * (1 << (attempt - 1))).await;
             }
         }

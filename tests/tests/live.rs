@@ -28,6 +28,8 @@ mod push;
 mod refusals;
 #[path = "live/scene.rs"]
 mod scene;
+#[path = "live/secrets.rs"]
+mod secrets;
 #[path = "live/slow.rs"]
 mod slow;
 #[path = "live/smoke.rs"]

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sumu_tests::{Context, Result, ensure, workspace};
+use sumu_contract::message::ROUTE_KEYS;
+use sumu_lambdas::telemetry::metric::{self, ALL, Metric};
+use sumu_tests::{Context, Result, ensure, ensure_eq, workspace};
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -278,6 +280,60 @@ fn every_guarantee_is_proven_by_tests_that_exist() -> Result<()> {
     }
     ensure!(seen > 50, "only {seen} rows were found");
     none(&wrong, "docs/guarantees.md names a test that exists in each row, and no other")
+}
+
+/// A metric as its row in the document begins.
+fn row(metric: &Metric) -> String {
+    let functions: Vec<&str> = metric.functions.iter().map(|function| function.as_str()).collect();
+    let by = metric.by.map_or(String::new(), |dimension| format!(" `{}`", dimension.name));
+    let always = if metric.is_always_there { " yes" } else { "" };
+    format!("| `{}` | {} | {} |{by} |{always} | ", metric.name, functions.join(", "), metric.unit)
+}
+
+#[test]
+fn the_document_of_metrics_has_each_metric_that_there_is_and_no_other() -> Result<()> {
+    let document = std::fs::read_to_string(workspace::root().join("docs/metrics.md"))?;
+    let (_, table) = document.split_once("| metric | ").context("no table of metrics")?;
+    let rows: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    let mut rows_left = rows.clone();
+    let mut missing = Vec::new();
+    for metric in ALL {
+        let row = row(metric);
+        let place =
+            rows_left.iter().position(|line| line.strip_prefix(row.as_str()).is_some_and(|tells| tells.len() > 9));
+        match place {
+            Some(place) => drop(rows_left.remove(place)),
+            None => missing.push(row),
+        }
+    }
+    none(&missing, "docs/metrics.md has a row for each metric, which begins so")?;
+    none(&rows_left.into_iter().map(ToOwned::to_owned).collect::<Vec<_>>(), "docs/metrics.md has rows of no metric")?;
+    let billed: usize = ALL.iter().map(Metric::billed).sum();
+    ensure!(document.contains(&format!("it would be {billed} metrics")), "docs/metrics.md names the number {billed}");
+    Ok(())
+}
+
+#[test]
+fn what_metrics_are_divided_by_is_every_word_that_the_functions_know() -> Result<()> {
+    let source = |file: &str| std::fs::read_to_string(workspace::root().join("lambdas/src").join(file));
+    let same = |dimension: &metric::Dimension, mut known: Vec<&str>| {
+        let mut values = dimension.values.to_vec();
+        known.sort_unstable();
+        known.dedup();
+        values.sort_unstable();
+        ensure_eq!(values, known, "the values of {}", dimension.name);
+        Ok(())
+    };
+    let verdict = source("authorizer/verdict.rs")?;
+    let refusals = words(&verdict, " => \"", "\",");
+    same(&metric::REASON, [&["NoToken"], refusals.as_slice()].concat())?;
+
+    let reply = source("routes/reply.rs")?;
+    let codes = ["400", "413", "500", "503"].map(|status| words(&reply, &format!("({status}, \""), "\""));
+    same(&metric::CODE, codes.concat())?;
+
+    let frames = ROUTE_KEYS.into_iter().filter(|route| !["$connect", "$disconnect"].contains(route));
+    same(&metric::ROUTE, frames.collect())
 }
 
 #[test]

@@ -6,6 +6,7 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::primitives::Blob;
 use aws_sdk_sns::types::MessageAttributeValue;
 
+use crate::adapters::failed;
 use crate::ports::{Attribute, AttributeValue, Message, PortError, Topic};
 
 /// One SNS topic.
@@ -32,12 +33,14 @@ impl SnsTopic {
 
 impl Topic for SnsTopic {
     async fn publish(&self, message: &Message) -> Result<String, PortError> {
-        let failed = |source| PortError { operation: "Publish", source };
         let mut call = self.client.publish().topic_arn(&self.arn).message(&message.body);
         for attribute in &message.attributes {
-            call = call.message_attributes(&attribute.name, value(attribute).map_err(|error| failed(error.into()))?);
+            call = call.message_attributes(
+                &attribute.name,
+                value(attribute).map_err(|error| PortError::new("Publish", error))?,
+            );
         }
-        let published = call.send().await.map_err(|error| failed(error.into()))?;
+        let published = call.send().await.map_err(|error| failed("Publish", error))?;
         Ok(published.message_id.unwrap_or_default())
     }
 }

@@ -6,6 +6,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::MessageAttributeValue;
 
+use crate::adapters::failed;
 use crate::ports::{Attribute, AttributeValue, Message, PortError, Queue};
 
 /// One SQS queue.
@@ -32,15 +33,17 @@ impl SqsQueue {
 
 impl Queue for SqsQueue {
     async fn send(&self, message: &Message, delay_seconds: u32) -> Result<String, PortError> {
-        let failed = |source| PortError { operation: "SendMessage", source };
         let mut call = self.client.send_message().queue_url(&self.url).message_body(&message.body);
         if delay_seconds > 0 {
             call = call.delay_seconds(i32::try_from(delay_seconds).unwrap_or(i32::MAX));
         }
         for attribute in &message.attributes {
-            call = call.message_attributes(&attribute.name, value(attribute).map_err(|error| failed(error.into()))?);
+            call = call.message_attributes(
+                &attribute.name,
+                value(attribute).map_err(|error| PortError::new("SendMessage", error))?,
+            );
         }
-        let sent = call.send().await.map_err(|error| failed(error.into()))?;
+        let sent = call.send().await.map_err(|error| failed("SendMessage", error))?;
         Ok(sent.message_id.unwrap_or_default())
     }
 }

@@ -8,6 +8,7 @@
 //! - those who miss at the same time share one fetch.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Mutex;
@@ -39,6 +40,26 @@ pub struct KeysUnavailable;
 pub struct KeyCache<K> {
     source: K,
     slots: HashMap<String, Slot>,
+    used: Counters,
+}
+
+/// How the cache was used, for the line of an invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Fetches that were made.
+    pub fetches: u64,
+    /// Those that brought no keys.
+    pub fetch_failures: u64,
+    /// How old the oldest keys were that it answered with.
+    pub age_seconds: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    fetches: AtomicU64,
+    fetch_failures: AtomicU64,
+    /// One more than the age, so that 0 is none.
+    age: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +72,7 @@ struct Slot {
 #[derive(Clone, Debug, Default)]
 struct Held {
     keys: Option<Arc<KeySet>>,
+    fetched_at: u64,
     fresh_until: u64,
     attempted_at: u64,
     /// Counts fetches, so that those who waited for one know that it has been made.
@@ -75,7 +97,15 @@ impl Held {
 impl<K: Keys> KeyCache<K> {
     /// An empty cache for these documents.
     pub fn new(source: K, uris: impl IntoIterator<Item = String>) -> Self {
-        Self { source, slots: uris.into_iter().map(|uri| (uri, Slot::default())).collect() }
+        let slots = uris.into_iter().map(|uri| (uri, Slot::default())).collect();
+        Self { source, slots, used: Counters::default() }
+    }
+
+    /// How the cache was used since this was asked last.
+    pub fn take_use(&self) -> Use {
+        let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
+        let Counters { fetches, fetch_failures, age } = &self.used;
+        Use { fetches: take(fetches), fetch_failures: take(fetch_failures), age_seconds: take(age).checked_sub(1) }
     }
 
     /// The keys at `uri`. Keys that do not `suit` are fetched again, if that has not been tried just now.
@@ -86,32 +116,53 @@ impl<K: Keys> KeyCache<K> {
         suits: impl Fn(&KeySet) -> bool,
     ) -> Result<Arc<KeySet>, KeysUnavailable> {
         let slot = self.slots.get(uri).ok_or(KeysUnavailable)?;
+        let keys = self.keys_in(slot, uri, clock, suits).await.ok_or(KeysUnavailable)?;
+        let age = clock.now().saturating_sub(slot.held().fetched_at) / SECOND;
+        self.used.age.fetch_max(age + 1, Ordering::Relaxed);
+        Ok(keys)
+    }
+
+    async fn keys_in(
+        &self,
+        slot: &Slot,
+        uri: &str,
+        clock: &impl Clock,
+        suits: impl Fn(&KeySet) -> bool,
+    ) -> Option<Arc<KeySet>> {
         let before = slot.held();
         if let Some(keys) = before.without_fetch(clock.now(), &suits) {
-            return Ok(keys);
+            return Some(keys);
         }
         let _gate = slot.gate.lock().await;
         let held = slot.held();
         if held.attempts == before.attempts {
             self.refresh(uri, slot, clock).await;
         }
-        slot.held().serving(clock.now()).ok_or(KeysUnavailable)
+        slot.held().serving(clock.now())
     }
 
     async fn refresh(&self, uri: &str, slot: &Slot, clock: &impl Clock) {
         let attempted_at = clock.now();
         let fetched = self.source.fetch(uri).await;
+        self.used.fetches.fetch_add(1, Ordering::Relaxed);
         let mut held = slot.held.write().unwrap_or_else(PoisonError::into_inner);
         held.attempts += 1;
         held.attempted_at = attempted_at;
-        // What follows `?` may be a secret.
-        let place = uri.split('?').next().unwrap_or_default();
+        let place = place(uri);
         match fetched {
-            Err(error) => tracing::warn!(keys = place, error = %Chain(&error), "keys not fetched"),
+            Err(error) => {
+                self.used.fetch_failures.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(keys = place, error = %Chain(&error), "keys not fetched");
+            }
             Ok(KeyDocument { body, cache_control }) => match KeySet::parse(&body) {
-                Err(error) => tracing::warn!(keys = place, error = %Chain(&error), "keys not understood"),
+                Err(error) => {
+                    self.used.fetch_failures.fetch_add(1, Ordering::Relaxed);
+                    // Without its cause, which quotes from the document.
+                    tracing::warn!(keys = place, %error, "keys not understood");
+                }
                 Ok(keys) => {
                     tracing::info!(keys = place, count = keys.len(), "keys fetched");
+                    held.fetched_at = attempted_at;
                     held.fresh_until = attempted_at.saturating_add(freshness(cache_control.as_deref()));
                     held.keys = Some(Arc::new(keys));
                 }
@@ -123,6 +174,17 @@ impl<K: Keys> KeyCache<K> {
 impl Slot {
     fn held(&self) -> Held {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What of an address may be logged. Its query may be a secret, and so may be what stands before `@`.
+fn place(uri: &str) -> &str {
+    let uri = uri.split(['?', '#']).next().unwrap_or_default();
+    let host = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let authority = host.split('/').next().unwrap_or_default();
+    match authority.rfind('@') {
+        Some(at) => host.get(at + 1..).unwrap_or_default(),
+        None => uri,
     }
 }
 

@@ -14,6 +14,7 @@ use super::verdict::Refusal;
 use super::{Authorizer, AuthorizerError};
 use crate::fakes::{Cloud, run};
 use crate::ports::KeyDocument;
+use crate::telemetry::testing::{line, metrics};
 
 const NOW: u64 = 1_800_000_000;
 const URI: &str = "https://issuer.test/jwks";
@@ -219,4 +220,22 @@ fn the_principal_is_the_text_of_the_configured_claim() {
     let by_email = AuthorizerSettings { principal_claim: "email".into(), ..settings() };
     let token = signed(&with(claims(), &json!({"email": "a@b"})));
     assert_eq!(judge_with(&usual(), by_email, &token), Ok("a@b".into()));
+}
+
+#[test]
+fn a_verdict_tells_how_old_its_keys_were() {
+    let cloud = usual();
+    let authorizer = authorizer(&cloud, settings());
+    let ask = |claims: &Value| {
+        let event = event(&signed(claims));
+        line(|| drop(run(authorizer.handle(event))))
+    };
+    let allowed = ask(&claims());
+    assert_eq!(metrics(&allowed), [("Allowed", &json!(1)), ("JwksFetches", &json!(1))]);
+    assert_eq!(allowed["JwksAge"], 0);
+    cloud.state().now += 50_000;
+    assert_eq!(metrics(&ask(&claims())), [("Allowed", &json!(1)), ("JwksAge", &json!(50))]);
+    let refused = ask(&without(claims(), "sub"));
+    assert_eq!(metrics(&refused), [("JwksAge", &json!(50)), ("Refusals", &json!(1))]);
+    assert_eq!((&refused["Reason"], &refused["reason"]), (&json!("PrincipalMissing"), &json!("PrincipalMissing")));
 }

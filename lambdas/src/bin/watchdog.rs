@@ -6,7 +6,9 @@ use sumu_contract::settings::{Settings, WatchdogSettings};
 use sumu_lambdas::adapters::dynamodb::{ConnectionsTable, PresenceTable};
 use sumu_lambdas::adapters::{self, SystemClock, sns::SnsTopic, sqs::SqsQueue};
 use sumu_lambdas::telemetry;
-use sumu_lambdas::watchdog::{Watchdog, reconcile::Departures, reconcile::Reconciler};
+use sumu_lambdas::watchdog::Watchdog;
+use sumu_lambdas::watchdog::changes::Changes;
+use sumu_lambdas::watchdog::reconcile::{Departures, Reconciler};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -14,6 +16,7 @@ async fn main() -> Result<(), Error> {
     let settings = WatchdogSettings::from_environment(std::env::vars())?;
     let aws = adapters::aws().await;
     let watchdog = Watchdog::new(Reconciler {
+        changes: Changes::default(),
         connections: ConnectionsTable::new(&aws, settings.connections_table),
         presence: PresenceTable::new(&aws, settings.presence_table),
         source: settings.presence_source,

@@ -7,10 +7,11 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use sumu_contract::message::REASON;
 
-use super::delivery::{Counts, Delivery, DeliveryError, PostedAll};
+use super::delivery::{Delivery, DeliveryError, PostedAll};
 use super::item::{WorkItem, segments};
 use super::request::{BadRequest, Notification, Recipient};
 use super::retry::{Unreached, delay_seconds};
+use super::tally::Counts;
 use crate::ports::{
     Attribute, Audience, Clock, Cursor, Message, Page, Part, PortError, Queue, Sockets, Turn, Turns, Written,
 };
@@ -74,9 +75,11 @@ impl<A: Audience + Turns, S: Sockets, Q: Queue, C: Clock> Delivery<'_, A, S, Q, 
             Err(error) => return self.work_later(item, &error).await,
         };
         let next = page.next.clone();
+        let seen = Counts::of_page(&page);
         let mut recipients = self.live(page);
         recipients.retain(|recipient| item.notification.reaches(recipient));
         let PostedAll { mut counts, later, left } = self.post_all(&item.notification, &recipients).await;
+        counts += seen;
         counts += self.put_back(&item.notification, Unreached::Connections(later)).await?;
         counts.put_back = u64::try_from(left).unwrap_or(u64::MAX);
         if let Rest::From(cursor) = rest(&item, &recipients[..recipients.len() - left], left, next) {
@@ -105,7 +108,7 @@ impl<A: Audience + Turns, S: Sockets, Q: Queue, C: Clock> Delivery<'_, A, S, Q, 
             let body = item.followed(cursor, 0, ticket()).text()?;
             let attributes = vec![Attribute::text(REASON, UNREADABLE)];
             self.ports.pushes_dead_letters.send(&Message { body, attributes }, 0).await?;
-            return Ok(Counts { exhausted: 1, ..Counts::default() });
+            return Ok(Counts { exhausted: 1, dead_letters: 1, ..Counts::default() });
         }
         self.put(&item.followed(cursor, made, ticket()), delay_seconds(made)).await?;
         Ok(Counts { items: 1, ..Counts::default() })

@@ -3,7 +3,6 @@
 //! A broadcast to one page of connections is made at once; a larger one is divided, see `broadcast`. Whom the
 //! invocation has no time left for goes back to the queue.
 
-use std::ops::AddAssign;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use super::outcome::{Next, next};
 use super::pace::Pace;
 use super::request::{BadRequest, Notification, Recipient, Target};
 use super::retry::{Fate, Unreached, fate, rest};
+use super::tally::{Counts, Tally};
 use super::{Ports, Rules};
 use crate::ports::{
     Attribute, Audience, Clock, Connection, Cursor, Message, Page, Part, PortError, Posted, Queue, Sockets, Turns,
@@ -32,51 +32,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The reason in the dead-letter queue of what was tried often enough.
 const EXHAUSTED: &str = "undelivered after the last attempt";
-
-/// What came of the posts of one notification or of a whole batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Delivered.
-    pub delivered: u64,
-    /// The connection was gone.
-    pub gone: u64,
-    /// On its way back through a retry item.
-    pub retried: u64,
-    /// Tried often enough: in the dead-letter queue.
-    pub exhausted: u64,
-    /// Worth nothing any more.
-    pub expired: u64,
-    /// Refused for good: malformed or too large.
-    pub invalid: u64,
-    /// Refused because we may not: a fault in the stack's set-up.
-    pub forbidden: u64,
-    /// Requests that can never be served.
-    pub bad_requests: u64,
-    /// Put back because the invocation's time was up.
-    pub put_back: u64,
-    /// Work items put.
-    pub items: u64,
-    /// Work items dropped because another worker was further.
-    pub superseded: u64,
-}
-
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        let Self { delivered, gone, retried, exhausted, expired, invalid, forbidden, bad_requests, .. } = other;
-        let Self { put_back, items, superseded, .. } = other;
-        self.delivered += delivered;
-        self.gone += gone;
-        self.retried += retried;
-        self.exhausted += exhausted;
-        self.expired += expired;
-        self.invalid += invalid;
-        self.forbidden += forbidden;
-        self.bad_requests += bad_requests;
-        self.put_back += put_back;
-        self.items += items;
-        self.superseded += superseded;
-    }
-}
 
 /// Why a notification must be delivered again as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +57,8 @@ pub struct Delivery<'a, A, S, Q, C> {
     pub permits: &'a Semaphore,
     /// How fast all deliveries together may post.
     pub pace: &'a Mutex<Pace>,
+    /// Where each post is noted.
+    pub tally: &'a Tally,
     /// When no post may begin any more (epoch milliseconds).
     pub until: u64,
 }
@@ -141,7 +98,9 @@ impl<A: Audience + Turns, S: Sockets, Q: Queue, C: Clock> Delivery<'_, A, S, Q, 
                 if page.next.is_some() {
                     return self.divide(notification, job).await;
                 }
-                self.to_connections(notification, &self.live(page)).await
+                let mut counts = Counts::of_page(&page);
+                counts += self.to_connections(notification, &self.live(page)).await?;
+                Ok(counts)
             }
         }
     }
@@ -267,7 +226,9 @@ impl<A: Audience + Turns, S: Sockets, Q: Queue, C: Clock> Delivery<'_, A, S, Q, 
         let mut turn = Some(turn);
         let mut tries = 0;
         loop {
+            let began = self.ports.clock.now();
             let posted = self.ports.sockets.post(recipient.connection_id(), notification.data.get()).await;
+            self.tally.posted(posted, self.ports.clock.now().saturating_sub(began));
             // Others may post while this one pauses.
             drop(turn.take());
             tries += 1;
@@ -321,6 +282,7 @@ impl<A: Audience + Turns, S: Sockets, Q: Queue, C: Clock> Delivery<'_, A, S, Q, 
                 counts.retried = count;
             }
             Fate::Exhausted { items } => {
+                counts.dead_letters = u64::try_from(items.len()).unwrap_or(u64::MAX);
                 for body in items {
                     let attributes = vec![Attribute::text(REASON, EXHAUSTED)];
                     self.ports.dead_letters.send(&Message { body, attributes }, 0).await?;

@@ -35,6 +35,8 @@ pub struct Record {
     pub body: String,
     /// The attributes beside it.
     pub attributes: Vec<Attribute>,
+    /// When it was sent (epoch milliseconds), as the queue or the topic says.
+    pub sent_at: Option<u64>,
 }
 
 impl Record {
@@ -91,15 +93,23 @@ fn record(record: &Value) -> Record {
         let arn = record["eventSourceARN"].as_str().unwrap_or_default();
         let queue = arn.rsplit(':').next().unwrap_or_default().to_owned();
         let origin = Origin::Queue { message_id: id.to_owned(), queue };
-        return Record { origin, body: body.to_owned(), attributes };
+        let sent_at = record["attributes"]["SentTimestamp"].as_str().and_then(|time| time.parse().ok());
+        return Record { origin, body: body.to_owned(), attributes, sent_at };
     }
     let notification = &record["Sns"];
     if let Some(body) = notification["Message"].as_str() {
         let attributes = attributes(&notification["MessageAttributes"], "Type", "Value", "Value");
         let message_id = notification["MessageId"].as_str().map(ToOwned::to_owned);
-        return Record { origin: Origin::Topic { message_id }, body: body.to_owned(), attributes };
+        let sent_at = notification["Timestamp"].as_str().and_then(epoch_ms);
+        return Record { origin: Origin::Topic { message_id }, body: body.to_owned(), attributes, sent_at };
     }
-    Record { origin: Origin::Unknown, body: record.to_string(), attributes: Vec::new() }
+    Record { origin: Origin::Unknown, body: record.to_string(), attributes: Vec::new(), sent_at: None }
+}
+
+/// A time as SNS writes it.
+fn epoch_ms(time: &str) -> Option<u64> {
+    let time: jiff::Timestamp = time.parse().ok()?;
+    u64::try_from(time.as_millisecond()).ok()
 }
 
 fn attributes(attributes: &Value, data_type: &str, text: &str, bytes: &str) -> Vec<Attribute> {
@@ -128,9 +138,11 @@ mod tests {
     fn records_of_queue_and_topic_may_be_mixed() {
         let event = json!({"Records": [
             {"messageId": "m1", "eventSource": "aws:sqs", "body": "one",
+             "attributes": {"SentTimestamp": "1700000000123", "ApproximateReceiveCount": "1"},
              "messageAttributes": {"a": {"dataType": "Number", "stringValue": "7"},
                                    "b": {"dataType": "Binary", "binaryValue": "AAE="}}},
-            {"EventSource": "aws:sns", "Sns": {"Message": "two", "MessageAttributes": {"c": {"Type": "String", "Value": "x"}}}},
+            {"EventSource": "aws:sns", "Sns": {"Message": "two", "Timestamp": "2023-11-14T22:13:20.123Z",
+             "MessageAttributes": {"c": {"Type": "String", "Value": "x"}}}},
             {"something": "else"},
         ]});
         let records = records(&event).unwrap();
@@ -141,6 +153,8 @@ mod tests {
         assert_eq!((&records[1].origin, records[1].body.as_str()), (&Origin::Topic { message_id: None }, "two"));
         assert_eq!(records[1].attributes, [Attribute::text("c", "x")]);
         assert_eq!(records[2].request(), None);
+        let sent_at: Vec<Option<u64>> = records.iter().map(|record| record.sent_at).collect();
+        assert_eq!(sent_at, [Some(1_700_000_000_123), Some(1_700_000_000_123), None]);
     }
 
     #[test]

@@ -69,6 +69,15 @@ impl Reply<'_> {
         }
     }
 
+    /// Whether the client did not get what it asked for.
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        match self {
+            Self::Pong | Self::Accepted { .. } => false,
+            Self::Refused(_) | Self::Unavailable | Self::NoPrincipal => true,
+        }
+    }
+
     /// The answer to the gateway that carries this frame. `id` is the client's, as it stood in its frame.
     pub fn to_answer(self, event: &Event<'_>, id: Option<&RawValue>) -> Result<Value, serde_json::Error> {
         let mut body = Body {

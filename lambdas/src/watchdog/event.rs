@@ -22,6 +22,17 @@ pub enum Feed {
     Departures,
 }
 
+impl Feed {
+    /// The word in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Departures => "departures",
+        }
+    }
+}
+
 /// A user named in a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {

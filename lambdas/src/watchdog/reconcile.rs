@@ -30,6 +30,7 @@ use sumu_contract::message::{ID, SOURCE as SOURCE_ATTRIBUTE, TIMESTAMP, USER_ID}
 use sumu_contract::presence::{SOURCE, State};
 use sumu_contract::settings::PresenceSource;
 
+use super::changes::Changes;
 use super::departure::Departure;
 use crate::ports::{
     Attribute, Clock, LiveConnections, Message, PortError, Presence, PresenceItem, Queue, Topic, Written,
@@ -58,6 +59,8 @@ pub enum ReconcileError {
 /// What reconciling needs.
 #[derive(Debug)]
 pub struct Reconciler<L, P, Q, T, C> {
+    /// Where changes are counted.
+    pub changes: Changes,
     /// The truth.
     pub connections: L,
     /// What is believed.
@@ -102,7 +105,13 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Reconciler<L
                     || grace_ms.is_none_or(|grace_ms| now >= item.changed_at.saturating_add(grace_ms));
                 match next(&item, there, now, grace_ms.is_some(), is_over) {
                     None => return Ok(announced),
-                    Some(next) => self.presence.change(user_id, &next).await?,
+                    Some(next) => {
+                        let written = self.presence.change(user_id, &next).await?;
+                        if written == Written::Done {
+                            self.changes.changed(&next);
+                        }
+                        written
+                    }
                 }
             };
             if written == Written::Conflict {

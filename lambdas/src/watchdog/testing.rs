@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use serde_json::Value;
 
+use super::changes::Changes;
 use super::departure::Departure;
 use super::reconcile::{Departures, Reconciler};
 use crate::fakes::{Channel, Cloud};
@@ -21,6 +22,7 @@ pub fn reconciler(
     grace: Option<u32>,
 ) -> Reconciler<Cloud, Cloud, Channel, Channel, Cloud> {
     Reconciler {
+        changes: Changes::default(),
         connections: cloud.clone(),
         presence: cloud.clone(),
         source,

@@ -33,7 +33,8 @@ async fn answer(connection: TcpStream, shared: &Shared) -> Result<()> {
         // What a client sees when a load balancer has nobody to ask.
         return reply(connection, "503 Service Unavailable", "").await;
     }
-    let keys = match path {
+    // Some issuers want something in a query; this one takes anything.
+    let keys = match path.split('?').next().unwrap_or_default() {
         "/.well-known/jwks.json" => shared.jwks()?,
         "/x509" => shared.x509(),
         _ => return reply(connection, "404 Not Found", "").await,

@@ -297,7 +297,7 @@ fn a_broadcast_over_several_pages_reaches_everybody_once() -> Result<()> {
         ensure_eq!(crowd_rows(scene).await?, CROWD, "rows of the crowd");
         let logs = scene.testbed.aws().function_logs(&scene.prefix()).await?;
         ensure_eq!(logs.matches("broadcast divided").count(), 2, "broadcasts that were divided");
-        ensure!(logs.contains(r#""items":1,"#), "no segment had a second page");
+        ensure!(logs.contains(r#""BroadcastItems":1,"#), "no segment had a second page");
         // Rows that say whose turn it is are no connections.
         let events = all.backend.drain(scene.text("/messages/queueUrl")?).await?;
         ensure!(!events.iter().any(|event| event.body.contains("broadcast")), "presence of nobody: {events:?}");

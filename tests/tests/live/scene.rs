@@ -37,11 +37,11 @@ const COMPLETE: [(&str, usize); 17] = [
 
 /// What the pusher counts, by its name in the log.
 pub mod counts {
-    pub const BAD_REQUESTS: &str = "bad_requests";
-    pub const DELIVERED: &str = "delivered";
-    pub const EXPIRED: &str = "expired";
-    pub const GONE: &str = "gone";
-    pub const RETRIED: &str = "retried";
+    pub const BAD_REQUESTS: &str = "BadRequests";
+    pub const DELIVERED: &str = "PostsDelivered";
+    pub const EXPIRED: &str = "PostsExpired";
+    pub const GONE: &str = "PostsGone";
+    pub const RETRIED: &str = "PostsRetried";
 }
 
 /// What is to be set up.

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use sumu_contract::connection::{CONNECTED_AT, CONNECTION_ID, DELETE_AT, EXPIRES_AT, USER_ID};
 
 use super::{Item, number, number_of, text, text_of};
+use crate::adapters::failed;
 use crate::ports::{Audience, Connection, Cursor, LiveConnections, OpenConnections, Page, Part, PortError};
 
 /// How many rows a page may have: bounds the pusher's memory, whatever a row's size.
@@ -42,7 +43,7 @@ impl ConnectionsTable {
             .set_exclusive_start_key(from.map(key_of_cursor))
             .send()
             .await
-            .map_err(|error| PortError::new("Query", error))?;
+            .map_err(|error| failed("Query", error))?;
         Ok(page(answer.items(), answer.last_evaluated_key.as_ref()))
     }
 }
@@ -55,12 +56,12 @@ impl OpenConnections for ConnectionsTable {
         item.extend(delete_at.map(|at| (DELETE_AT.to_owned(), number(at))));
         item.extend(expires_at.map(|at| (EXPIRES_AT.to_owned(), number(at))));
         let call = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        call.send().await.map(|_| ()).map_err(|error| PortError::new("PutItem", error))
+        call.send().await.map(|_| ()).map_err(|error| failed("PutItem", error))
     }
 
     async fn delete(&self, user_id: &str, connection_id: &str) -> Result<(), PortError> {
         let call = self.client.delete_item().table_name(&self.name).set_key(Some(key(user_id, connection_id)));
-        call.send().await.map(|_| ()).map_err(|error| PortError::new("DeleteItem", error))
+        call.send().await.map(|_| ()).map_err(|error| failed("DeleteItem", error))
     }
 }
 
@@ -81,13 +82,13 @@ impl Audience for ConnectionsTable {
             .set_exclusive_start_key(from.map(key_of_cursor))
             .send()
             .await
-            .map_err(|error| PortError::new("Scan", error))?;
+            .map_err(|error| failed("Scan", error))?;
         Ok(page(answer.items(), answer.last_evaluated_key.as_ref()))
     }
 
     async fn rows(&self) -> Result<u64, PortError> {
         let answer = self.client.describe_table().table_name(&self.name).send().await;
-        let answer = answer.map_err(|error| PortError::new("DescribeTable", error))?;
+        let answer = answer.map_err(|error| failed("DescribeTable", error))?;
         let rows = answer.table.and_then(|table| table.item_count).unwrap_or_default();
         Ok(u64::try_from(rows).unwrap_or_default())
     }
@@ -110,7 +111,7 @@ impl Audience for ConnectionsTable {
             {
                 Ok(())
             }
-            Err(error) => Err(PortError::new("DeleteItem", error)),
+            Err(error) => Err(failed("DeleteItem", error)),
         }
     }
 }

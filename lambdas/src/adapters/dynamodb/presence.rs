@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use sumu_contract::presence::{ANNOUNCED, CHANGED_AT, STATE, State, USER_ID, VERSION};
 
 use super::{Item, number, number_of, text, text_of};
+use crate::adapters::failed;
 use crate::ports::{PortError, Presence, PresenceItem, Written};
 
 /// The presence table.
@@ -39,7 +40,7 @@ impl Presence for PresenceTable {
             .key(USER_ID, text(user_id))
             .send()
             .await
-            .map_err(|error| PortError::new("GetItem", error))?;
+            .map_err(|error| failed("GetItem", error))?;
         answer.item.as_ref().map(item).transpose().map_err(|error| PortError::new("reading a presence item", error))
     }
 
@@ -64,7 +65,7 @@ impl Presence for PresenceTable {
             {
                 Ok(Written::Conflict)
             }
-            Err(error) => Err(PortError::new("PutItem", error)),
+            Err(error) => Err(failed("PutItem", error)),
         }
     }
 
@@ -88,7 +89,7 @@ impl Presence for PresenceTable {
             {
                 Ok(Written::Conflict)
             }
-            Err(error) => Err(PortError::new("UpdateItem", error)),
+            Err(error) => Err(failed("UpdateItem", error)),
         }
     }
 }

@@ -6,6 +6,7 @@ use sumu_contract::connection::{BROADCAST_PLAN, BROADCAST_PREFIX, DELETE_AT, SEG
 
 use super::connections::key;
 use super::{ConnectionsTable, Item, number, number_of, text};
+use crate::adapters::failed;
 use crate::ports::{PortError, Turn, Turns, Written};
 
 /// How long ago the rows' time has passed. More than any two clocks differ, and less than the five years after which
@@ -27,7 +28,7 @@ impl Turns for ConnectionsTable {
             .return_values(ReturnValue::AllNew)
             .send()
             .await
-            .map_err(|error| PortError::new("UpdateItem", error))?;
+            .map_err(|error| failed("UpdateItem", error))?;
         let noted = answer.attributes.as_ref().and_then(|item| number_of(item, SEGMENTS));
         let noted = noted.and_then(|noted| u32::try_from(noted).ok());
         noted.ok_or_else(|| PortError::new("UpdateItem", "the answer has no segments"))
@@ -58,7 +59,7 @@ impl Turns for ConnectionsTable {
             {
                 Ok(Written::Conflict)
             }
-            Err(error) => Err(PortError::new("UpdateItem", error)),
+            Err(error) => Err(failed("UpdateItem", error)),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::super::keys::KeySet;
 use super::super::testing::{p256, rsa};
-use super::{FRESH_MAX, FRESH_MIN, HOUR, KeyCache, SECOND, freshness};
+use super::{FRESH_MAX, FRESH_MIN, HOUR, KeyCache, SECOND, Use, freshness, place};
 use crate::fakes::{Cloud, run};
 use crate::ports::KeyDocument;
 
@@ -145,4 +145,38 @@ fn those_who_miss_at_the_same_time_share_its_failure_too() {
     let all = run(async { futures::future::join_all((0..20).map(|_| ask())).await });
     assert!(all.iter().all(Result::is_err));
     assert_eq!(cloud.state().fetches, 1);
+}
+
+#[test]
+fn its_use_is_told_once() {
+    let cloud = Cloud::at(1_000_000);
+    publish(&cloud, 1, None);
+    let cache = cache(&cloud);
+    let fetched = |fetches, fetch_failures, age_seconds| Use { fetches, fetch_failures, age_seconds };
+    assert_eq!(cache.take_use(), fetched(0, 0, None));
+    ask(&cloud, &cache, 1);
+    assert_eq!(cache.take_use(), fetched(1, 0, Some(0)));
+    advance(&cloud, 100 * SECOND);
+    ask(&cloud, &cache, 1);
+    assert_eq!(cache.take_use(), fetched(0, 0, Some(100)));
+    cloud.state().documents.clear();
+    advance(&cloud, HOUR);
+    ask(&cloud, &cache, 1);
+    assert_eq!(cache.take_use(), fetched(1, 1, Some(3_700)), "a fetch that failed does not make old keys young");
+    advance(&cloud, 48 * HOUR);
+    assert_eq!(ask(&cloud, &cache, 1).0, None);
+    assert_eq!(cache.take_use(), fetched(1, 1, None));
+}
+
+#[test]
+fn of_an_address_only_the_place_is_logged() {
+    let cases = [
+        ("https://issuer.test/jwks", "https://issuer.test/jwks"),
+        ("https://issuer.test/jwks?key=s3cret#s3cret", "https://issuer.test/jwks"),
+        ("https://user:s3cret@issuer.test/jwks", "issuer.test/jwks"),
+        ("https://s3cret@", ""),
+    ];
+    for (uri, expected) in cases {
+        assert_eq!(place(uri), expected);
+    }
 }
