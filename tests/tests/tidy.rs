@@ -257,7 +257,8 @@ fn the_protocol_document_names_every_reason_and_code_that_there_is() -> Result<(
 
 /// The names of all tests of a source file.
 fn tests(source: &str) -> impl Iterator<Item = &str> {
-    let after_attribute = source.split("#[test]\n").skip(1);
+    // `#[test]` and `#[tokio::test]`.
+    let after_attribute = source.split("test]\n").skip(1);
     after_attribute.filter_map(|rest| rest.lines().find_map(|line| function_name(line.trim_start())))
 }
 

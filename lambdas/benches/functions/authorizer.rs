@@ -4,11 +4,11 @@ use std::error::Error;
 use std::hint::black_box;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use rcgen::{
-    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, SignatureAlgorithm,
-};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 use sumu_contract::settings::{AuthorizerSettings, Issuer, TokenSource};
 use sumu_lambdas::adapters::SystemClock;
@@ -75,9 +75,7 @@ impl Keys for Document {
 
 impl Case {
     fn new(algorithm: Algorithm) -> Result<Self, Failure> {
-        let key = key(algorithm)?;
-        let mut jwk = Jwk::from_encoding_key(&key, algorithm)?;
-        jwk.common.key_id = Some("k1".into());
+        let (key, jwk) = key(algorithm)?;
         let claims = json!({"iss": "https://issuer.example/", "sub": "auth0|0123456789abcdef", "aud": ["sumu-websocket"],
                             "iat": 1_700_000_000, "exp": 9_999_999_999_u64, "azp": "client", "scope": "openid profile"});
         let header = Header { kid: Some("k1".into()), ..Header::new(algorithm) };
@@ -136,12 +134,28 @@ fn micros(cpu: Duration) -> f64 {
     cpu.as_secs_f64() * 1e6 / f64::from(VERDICTS)
 }
 
-fn key(algorithm: Algorithm) -> Result<EncodingKey, Failure> {
-    let pair = |kind: &'static SignatureAlgorithm| KeyPair::generate_for(kind).map(|pair| pair.serialize_pem());
-    Ok(match algorithm {
-        Algorithm::ES256 => EncodingKey::from_ec_pem(pair(&PKCS_ECDSA_P256_SHA256)?.as_bytes())?,
-        Algorithm::ES384 => EncodingKey::from_ec_pem(pair(&PKCS_ECDSA_P384_SHA384)?.as_bytes())?,
-        Algorithm::EdDSA => EncodingKey::from_ed_pem(pair(&PKCS_ED25519)?.as_bytes())?,
-        _ => EncodingKey::from_rsa_pem(pair(&PKCS_RSA_SHA256)?.as_bytes())?,
-    })
+/// A new key pair: what signs, and what the issuer publishes.
+fn key(algorithm: Algorithm) -> Result<(EncodingKey, Jwk), Failure> {
+    let kind = match algorithm {
+        Algorithm::ES256 => &PKCS_ECDSA_P256_SHA256,
+        Algorithm::ES384 => &PKCS_ECDSA_P384_SHA384,
+        Algorithm::EdDSA => &PKCS_ED25519,
+        _ => &PKCS_RSA_SHA256,
+    };
+    let pair = KeyPair::generate_for(kind)?;
+    let pem = pair.serialize_pem();
+    let signing = match algorithm {
+        Algorithm::ES256 | Algorithm::ES384 => EncodingKey::from_ec_pem(pem.as_bytes())?,
+        Algorithm::EdDSA => EncodingKey::from_ed_pem(pem.as_bytes())?,
+        _ => EncodingKey::from_rsa_pem(pem.as_bytes())?,
+    };
+    let mut jwk = if algorithm == Algorithm::EdDSA {
+        // The library knows another form of these keys only.
+        let x = URL_SAFE_NO_PAD.encode(pair.public_key_raw());
+        serde_json::from_value(json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "x": x}))?
+    } else {
+        Jwk::from_encoding_key(&signing, algorithm)?
+    };
+    jwk.common.key_id = Some("k1".into());
+    Ok((signing, jwk))
 }

@@ -1,3 +1,5 @@
+//! Posts to a gateway that is told what to do, beside those of the SDK.
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;

@@ -55,7 +55,7 @@ fn token() -> String {
     let header = part(r#"{"alg":"ES256","kid":"KidSecret","typ":"TypSecret"}"#);
     let claims =
         part(r#"{"sub":"SubSecret","iss":"https://issuer.test/IssSecret","exp":9999999999,"own":"ClaimSecret"}"#);
-    format!("{header}.{claims}.SecretSignature")
+    format!("{header}.{claims}.SecretSignatures")
 }
 
 fn connect(token: &str, place: usize) -> Value {
