@@ -1,17 +1,21 @@
-//! AWS, as far as an emulator can be it.
+//! AWS, as far as an emulator behind the strict gateway can be it.
 //!
-//! Everything that talks to it gets its address from here and from nowhere else, so that something can be put
-//! in front of the emulator without a change to anybody.
+//! Everything that talks to it gets its address from here and from nowhere else. The emulator and the gateway have the
+//! same port at two addresses of this machine, and the emulator believes that it is at the gateway's: so the URLs of
+//! queues and the address that functions find in their environment lead through the gateway too. Only sockets and posts
+//! to them go to the emulator itself.
 
 pub mod inventory;
 mod logs;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 
 use crate::folder::Folder;
+use crate::gateway::{Gateway, Settings};
 use crate::guard::{Guarded, Program};
 use crate::poll::{eventually, free_ports};
 use crate::{Result, ensure, workspace};
@@ -25,10 +29,16 @@ pub const REGION: &str = "us-east-1";
 /// The key id and the secret of every test.
 pub const KEY: &str = "test";
 
-/// A running emulator.
+/// Where the gateway listens, and what everybody takes for AWS.
+const GATEWAY: Ipv4Addr = Ipv4Addr::LOCALHOST;
+/// Where the emulator listens. Linux has the whole of 127.0.0.0/8.
+const EMULATOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// A running emulator with the gateway before it.
 #[derive(Debug)]
 pub struct Aws {
-    authority: String,
+    port: u16,
+    gateway: Gateway,
     emulator: Guarded,
 }
 
@@ -46,7 +56,8 @@ impl Aws {
 
     async fn attempt(folder: &Folder) -> Result<Self> {
         let [port] = free_ports()?;
-        let authority = format!("127.0.0.1:{port}");
+        let address = SocketAddr::from((EMULATOR, port));
+        let gateway = Gateway::start((GATEWAY, port).into(), address, Settings::default()).await?;
         let home = folder.data("aws")?;
         // Clean, because the emulator hands its whole environment on to the functions.
         let program = Program::new("aws", workspace::python()?)
@@ -55,12 +66,12 @@ impl Aws {
             .variable("HOME", &home)
             .variable("TMPDIR", &home)
             .variable("GATEWAY_PORT", port.to_string())
-            .variable("BIND_HOST", "127.0.0.1")
+            .variable("BIND_HOST", EMULATOR.to_string())
             // In queue URLs and in the events that functions get; `localhost` may be an IPv6 address.
-            .variable("MINISTACK_HOST", "127.0.0.1")
-            .variable("AWS_ENDPOINT_URL", format!("http://{authority}"));
+            .variable("MINISTACK_HOST", GATEWAY.to_string())
+            .variable("AWS_ENDPOINT_URL", format!("http://{}", gateway.address()));
         let mut emulator = folder.start(&program)?;
-        let ready = format!("http://{authority}/_ministack/ready");
+        let ready = format!("http://{address}/_ministack/ready");
         eventually(READY_WITHIN, "the AWS emulator to be ready", async || match reqwest::get(&ready).await {
             Ok(answer) => {
                 ensure!(answer.status().is_success(), "it answers {}", answer.status());
@@ -69,25 +80,31 @@ impl Aws {
             Err(not_yet) => emulator.ensure_running().map_or_else(|ended| Ok(Err(ended)), |()| Err(not_yet.into())),
         })
         .await??;
-        Ok(Self { authority, emulator })
+        Ok(Self { port, gateway, emulator })
     }
 
     /// The address for every AWS client.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.authority)
+        format!("http://{}", self.gateway.address())
+    }
+
+    /// The gateway, to inject faults and to see what it has refused.
+    #[must_use]
+    pub const fn gateway(&self) -> &Gateway {
+        &self.gateway
     }
 
     /// Where WebSocket clients connect, with `{apiId}` and `{stage}` to fill in.
     #[must_use]
     pub fn websocket_template(&self) -> String {
-        format!("ws://{}/_aws/execute-api/{{apiId}}/{{stage}}", self.authority)
+        format!("ws://{EMULATOR}:{}/_aws/execute-api/{{apiId}}/{{stage}}", self.port)
     }
 
     /// Where the pusher posts to connections, with `{apiId}` and `{stage}` to fill in.
     #[must_use]
     pub fn management_template(&self) -> String {
-        format!("http://{}/_aws/execute-api/{{apiId}}/{{stage}}", self.authority)
+        format!("http://{EMULATOR}:{}/_aws/execute-api/{{apiId}}/{{stage}}", self.port)
     }
 
     /// Where clients of one stage connect.

@@ -7,6 +7,7 @@
 //! | [`kubernetes`] | etcd, kube-apiserver, `kubectl` and the CRD |
 //! | [`aws`] | the emulator, and an inventory of what exists in it |
 //! | [`front`] | a front before the management API that treats chosen connections badly |
+//! | [`gateway`] | the proxy that refuses what AWS refuses, and injects faults |
 //! | [`issuer`] | keys over HTTP and the tokens that they sign |
 //! | [`stack`] | one `SumuStack` as its users see it |
 //! | [`operator`] | `sumu-operator run` as a process, and what its log tells |
@@ -30,6 +31,7 @@ pub mod document;
 mod error;
 pub mod folder;
 pub mod front;
+pub mod gateway;
 pub mod guard;
 pub mod issuer;
 pub mod kubernetes;

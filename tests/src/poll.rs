@@ -47,6 +47,11 @@ async fn look_every<T>(
     }
 }
 
+/// Lets time pass: what an AWS does that is slow.
+pub async fn pass(time: Duration) {
+    sleep(time).await;
+}
+
 /// Ends a future that takes too long with an error that names it.
 pub async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     match tokio::time::timeout(limit, work).await {

@@ -1,0 +1,100 @@
+//! The strict gateway: an HTTP proxy before the AWS emulator, through which everything goes that calls AWS's API.
+//!
+//! The emulator stores almost anything, so a green end-to-end test could lie. The gateway refuses what AWS is
+//! documented or was recorded to refuse, puts right what the emulator answers wrongly, and injects faults. What no rule
+//! and no fault touches passes byte for byte. `docs/fidelity.md` lists the rules with their sources, and what neither
+//! emulator nor gateway can show.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`call`] | which operation of which service a request is |
+//! | [`wire`] | answers, and errors in the form of each service |
+//! | [`rule`] | what a rule is; the rules are in `rules`, one file a service |
+//! | [`fault`] | faults: which calls they hit and what becomes of these |
+//! | `facts`, `learn` | what rules know: asked of the emulator, or remembered of what has passed |
+//! | `server` | the proxy itself |
+
+pub mod call;
+mod facts;
+pub mod fault;
+mod learn;
+pub mod rule;
+mod rules;
+mod server;
+pub mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+pub use facts::Pace;
+
+use crate::{Result, ensure};
+use fault::{Fault, Injected};
+use server::Shared;
+
+/// How strict a gateway is.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long AWS takes.
+    pub pace: Pace,
+    /// Names of the rules that are off.
+    pub off: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { pace: Pace::QUICK, off: Vec::new() }
+    }
+}
+
+/// A running gateway; dropping it ends it.
+#[derive(Debug)]
+pub struct Gateway {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Starts a gateway that listens on an address, before the emulator at another, in the runtime that calls.
+    pub async fn start(listen: SocketAddr, emulator: SocketAddr, settings: Settings) -> Result<Self> {
+        for name in &settings.off {
+            ensure!(rule::all().any(|rule| rule.name == name), "there is no rule {name}");
+        }
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::new(emulator, &settings).await);
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared)));
+        Ok(Self { address, shared, server })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Injects a fault from now on.
+    pub fn inject(&self, fault: Fault) -> Injected {
+        self.shared.faults.inject(fault)
+    }
+
+    /// Ends all faults.
+    pub fn mend(&self) {
+        self.shared.faults.clear();
+    }
+
+    /// How often a rule has changed the outcome of a call.
+    #[must_use]
+    pub fn count(&self, rule: &str) -> u64 {
+        self.shared.rules.count(rule)
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

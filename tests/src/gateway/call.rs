@@ -1,0 +1,226 @@
+//! What a request asks of AWS: service, operation and input, whatever protocol it came in.
+
+use std::sync::OnceLock;
+
+use hyper::body::Bytes;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+/// A service, as far as the gateway tells it from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// Amazon API Gateway v2.
+    ApiGateway,
+    /// AWS Lambda.
+    Lambda,
+    /// Amazon DynamoDB.
+    DynamoDb,
+    /// Amazon SQS.
+    Sqs,
+    /// Amazon CloudWatch Logs.
+    Logs,
+    /// AWS IAM.
+    Iam,
+    /// Amazon SNS.
+    Sns,
+    /// AWS STS.
+    Sts,
+}
+
+/// One call of an AWS API.
+#[derive(Debug)]
+pub struct Call {
+    /// The service.
+    pub service: Service,
+    /// The operation in AWS's words, for example `CreateQueue`.
+    pub operation: String,
+    /// The members of the path, decoded, in their order.
+    pub ids: Vec<String>,
+    query: String,
+    body: Bytes,
+    is_form: bool,
+    input: OnceLock<Value>,
+}
+
+/// Operations of the services that tell theirs by method and path; `*` stands for one member.
+const PATHS: [(Service, &str, &str, &str); 55] = [
+    (Service::ApiGateway, "POST", "/v2/apis", "CreateApi"),
+    (Service::ApiGateway, "GET", "/v2/apis", "GetApis"),
+    (Service::ApiGateway, "GET", "/v2/apis/*", "GetApi"),
+    (Service::ApiGateway, "PATCH", "/v2/apis/*", "UpdateApi"),
+    (Service::ApiGateway, "DELETE", "/v2/apis/*", "DeleteApi"),
+    (Service::ApiGateway, "POST", "/v2/apis/*/authorizers", "CreateAuthorizer"),
+    (Service::ApiGateway, "GET", "/v2/apis/*/authorizers", "GetAuthorizers"),
+    (Service::ApiGateway, "GET", "/v2/apis/*/authorizers/*", "GetAuthorizer"),
+    (Service::ApiGateway, "PATCH", "/v2/apis/*/authorizers/*", "UpdateAuthorizer"),
+    (Service::ApiGateway, "DELETE", "/v2/apis/*/authorizers/*", "DeleteAuthorizer"),
+    (Service::ApiGateway, "POST", "/v2/apis/*/integrations", "CreateIntegration"),
+    (Service::ApiGateway, "GET", "/v2/apis/*/integrations", "GetIntegrations"),
+    (Service::ApiGateway, "GET", "/v2/apis/*/integrations/*", "GetIntegration"),
+    (Service::ApiGateway, "PATCH", "/v2/apis/*/integrations/*", "UpdateIntegration"),
+    (Service::ApiGateway, "DELETE", "/v2/apis/*/integrations/*", "DeleteIntegration"),
+    (Service::ApiGateway, "POST", "/v2/apis/*/routes", "CreateRoute"),
+    (Service::ApiGateway, "GET", "/v2/apis/*/routes", "GetRoutes"),
+    (Service::ApiGateway, "GET", "/v2/apis/*/routes/*", "GetRoute"),
+    (Service::ApiGateway, "PATCH", "/v2/apis/*/routes/*", "UpdateRoute"),
+    (Service::ApiGateway, "DELETE", "/v2/apis/*/routes/*", "DeleteRoute"),
+    (Service::ApiGateway, "POST", "/v2/apis/*/routes/*/routeresponses", "CreateRouteResponse"),
+    (Service::ApiGateway, "GET", "/v2/apis/*/routes/*/routeresponses", "GetRouteResponses"),
+    (Service::ApiGateway, "DELETE", "/v2/apis/*/routes/*/routeresponses/*", "DeleteRouteResponse"),
+    (Service::ApiGateway, "POST", "/v2/apis/*/deployments", "CreateDeployment"),
+    (Service::ApiGateway, "GET", "/v2/apis/*/deployments", "GetDeployments"),
+    (Service::ApiGateway, "GET", "/v2/apis/*/deployments/*", "GetDeployment"),
+    (Service::ApiGateway, "DELETE", "/v2/apis/*/deployments/*", "DeleteDeployment"),
+    (Service::ApiGateway, "POST", "/v2/apis/*/stages", "CreateStage"),
+    (Service::ApiGateway, "GET", "/v2/apis/*/stages", "GetStages"),
+    (Service::ApiGateway, "GET", "/v2/apis/*/stages/*", "GetStage"),
+    (Service::ApiGateway, "PATCH", "/v2/apis/*/stages/*", "UpdateStage"),
+    (Service::ApiGateway, "DELETE", "/v2/apis/*/stages/*", "DeleteStage"),
+    (Service::ApiGateway, "POST", "/v2/tags/*", "TagResource"),
+    (Service::ApiGateway, "DELETE", "/v2/tags/*", "UntagResource"),
+    (Service::ApiGateway, "GET", "/v2/tags/*", "GetTags"),
+    (Service::ApiGateway, "POST", "/v2/domainnames", "CreateDomainName"),
+    (Service::ApiGateway, "POST", "/v2/domainnames/*/apimappings", "CreateApiMapping"),
+    (Service::ApiGateway, "GET", "/v2/domainnames/*/apimappings", "GetApiMappings"),
+    (Service::Lambda, "POST", "/2015-03-31/functions", "CreateFunction"),
+    (Service::Lambda, "GET", "/2015-03-31/functions", "ListFunctions"),
+    (Service::Lambda, "GET", "/2015-03-31/functions/*", "GetFunction"),
+    (Service::Lambda, "DELETE", "/2015-03-31/functions/*", "DeleteFunction"),
+    (Service::Lambda, "PUT", "/2015-03-31/functions/*/code", "UpdateFunctionCode"),
+    (Service::Lambda, "GET", "/2015-03-31/functions/*/configuration", "GetFunctionConfiguration"),
+    (Service::Lambda, "PUT", "/2015-03-31/functions/*/configuration", "UpdateFunctionConfiguration"),
+    (Service::Lambda, "GET", "/2015-03-31/functions/*/policy", "GetPolicy"),
+    (Service::Lambda, "POST", "/2015-03-31/functions/*/policy", "AddPermission"),
+    (Service::Lambda, "DELETE", "/2015-03-31/functions/*/policy/*", "RemovePermission"),
+    (Service::Lambda, "POST", "/2015-03-31/functions/*/invocations", "Invoke"),
+    (Service::Lambda, "POST", "/2015-03-31/event-source-mappings", "CreateEventSourceMapping"),
+    (Service::Lambda, "GET", "/2015-03-31/event-source-mappings", "ListEventSourceMappings"),
+    (Service::Lambda, "GET", "/2015-03-31/event-source-mappings/*", "GetEventSourceMapping"),
+    (Service::Lambda, "PUT", "/2015-03-31/event-source-mappings/*", "UpdateEventSourceMapping"),
+    (Service::Lambda, "DELETE", "/2015-03-31/event-source-mappings/*", "DeleteEventSourceMapping"),
+    (Service::Lambda, "POST", "/2017-03-31/tags/*", "TagResource"),
+];
+
+const TARGETS: [(&str, Service); 3] =
+    [("DynamoDB_20120810", Service::DynamoDb), ("AmazonSQS", Service::Sqs), ("Logs_20140328", Service::Logs)];
+
+impl Service {
+    /// Its name in lists and documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ApiGateway => "API Gateway",
+            Self::Lambda => "Lambda",
+            Self::DynamoDb => "DynamoDB",
+            Self::Sqs => "SQS",
+            Self::Logs => "CloudWatch Logs",
+            Self::Iam => "IAM",
+            Self::Sns => "SNS",
+            Self::Sts => "STS",
+        }
+    }
+}
+
+impl Call {
+    /// The call that a request is; nothing when it is no call of a service above.
+    #[must_use]
+    pub fn recognise(parts: &Parts, body: &Bytes) -> Option<Self> {
+        let (service, operation, ids, is_form) = if let Some((service, operation)) = by_target(&parts.headers) {
+            (service, operation, Vec::new(), false)
+        } else if let Some((service, operation, ids)) = by_path(&parts.method, parts.uri.path()) {
+            (service, operation.to_owned(), ids, false)
+        } else {
+            let (service, operation) = by_action(parts, body)?;
+            (service, operation, Vec::new(), true)
+        };
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        Some(Self { service, operation, ids, query, body: body.clone(), is_form, input: OnceLock::new() })
+    }
+
+    /// The input: the JSON that was sent, or the fields of the form.
+    pub fn input(&self) -> &Value {
+        self.input.get_or_init(|| {
+            if self.is_form {
+                let fields = form_urlencoded::parse(&self.body);
+                return Value::Object(fields.map(|(key, value)| (key.into_owned(), value.into())).collect());
+            }
+            let input = serde_json::from_slice::<Input>(&self.body);
+            input.map_or(Value::Null, |input| Value::Object(input.rest))
+        })
+    }
+
+    /// A text of the input; empty when it is absent.
+    #[must_use]
+    pub fn text(&self, member: &str) -> &str {
+        self.input()[member].as_str().unwrap_or_default()
+    }
+
+    /// A member of the path; empty when it is absent.
+    #[must_use]
+    pub fn id(&self, at: usize) -> &str {
+        self.ids.get(at).map_or("", String::as_str)
+    }
+
+    /// A member of the query.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        let found = form_urlencoded::parse(self.query.as_bytes()).find(|(key, _)| key == name);
+        found.map(|(_, value)| value.into_owned())
+    }
+
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        ["Get", "List", "Describe"].iter().any(|word| self.operation.starts_with(word))
+    }
+}
+
+/// A JSON input without the package of a function, which may be tens of megabytes of text.
+#[derive(Deserialize)]
+struct Input {
+    #[serde(rename = "Code", default)]
+    _code: IgnoredAny,
+    #[serde(rename = "ZipFile", default)]
+    _zip_file: IgnoredAny,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+fn by_target(headers: &HeaderMap) -> Option<(Service, String)> {
+    let (target, operation) = headers.get("x-amz-target")?.to_str().ok()?.split_once('.')?;
+    let (_, service) = TARGETS.iter().find(|(known, _)| *known == target)?;
+    Some((*service, operation.to_owned()))
+}
+
+fn by_path(method: &Method, path: &str) -> Option<(Service, &'static str, Vec<String>)> {
+    let members: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    PATHS.iter().filter(|(_, known, ..)| *known == method.as_str()).find_map(|(service, _, pattern, operation)| {
+        let mut ids = Vec::new();
+        let mut pattern = pattern.split('/');
+        for member in &members {
+            match pattern.next()? {
+                "*" => ids.push(percent_decode_str(member).decode_utf8_lossy().into_owned()),
+                literal if literal == *member => {}
+                _ => return None,
+            }
+        }
+        pattern.next().is_none().then_some((*service, *operation, ids))
+    })
+}
+
+/// The services of forms tell theirs only by the scope of the signature.
+fn by_action(parts: &Parts, body: &Bytes) -> Option<(Service, String)> {
+    let kind = parts.headers.get("content-type")?.to_str().ok()?;
+    if parts.method != Method::POST || !kind.starts_with("application/x-www-form-urlencoded") {
+        return None;
+    }
+    let scope = parts.headers.get("authorization")?.to_str().ok()?;
+    let scopes = [("iam", Service::Iam), ("sns", Service::Sns), ("sts", Service::Sts)];
+    let (_, service) = scopes.iter().find(|(name, _)| scope.contains(&format!("/{name}/aws4_request")))?;
+    let action = form_urlencoded::parse(body).find(|(key, _)| key == "Action")?.1;
+    Some((*service, action.into_owned()))
+}

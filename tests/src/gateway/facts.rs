@@ -1,0 +1,123 @@
+//! What rules know: the emulator's own word, asked at the moment, and when what was changed last.
+//!
+//! Asking keeps the rules right whatever has been lost on the way; only times, which nobody can ask for, are remembered.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_config::SdkConfig;
+use serde_json::Value;
+
+/// How long AWS takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Until Lambda can assume a role that was made.
+    pub role: Duration,
+    /// Until a role has the rights of a policy that was put.
+    pub policy: Duration,
+    /// Until an event source is enabled, updated or gone.
+    pub source: Duration,
+    /// Until a table is made, changed or gone.
+    pub table: Duration,
+    /// Until the name of a deleted queue is free again.
+    pub queue_name: Duration,
+    /// How many items of a list come at once.
+    pub page: usize,
+}
+
+impl Pace {
+    /// As measured at AWS.
+    pub const AWS: Self = Self {
+        role: Duration::from_secs(10),
+        policy: Duration::from_secs(10),
+        source: Duration::from_secs(10),
+        table: Duration::from_secs(5),
+        queue_name: Duration::from_mins(1),
+        page: 25,
+    };
+    /// Long enough to be met, short enough for tests that make many stacks.
+    pub const QUICK: Self = Self {
+        role: Duration::from_secs(1),
+        policy: Duration::from_secs(1),
+        source: Duration::from_millis(700),
+        table: Duration::from_millis(700),
+        queue_name: Duration::from_secs(3),
+        page: 25,
+    };
+}
+
+/// What something goes through, and until when.
+#[derive(Clone, Debug)]
+pub(super) struct Passage {
+    pub(super) state: &'static str,
+    pub(super) until: Instant,
+    /// How it was described last.
+    pub(super) last: Value,
+}
+
+/// What cannot be asked for.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// When roles were made and their policies put, by name.
+    pub(super) roles_made: HashMap<String, Instant>,
+    pub(super) policies_put: HashMap<String, Instant>,
+    /// Functions that have been updated, so that they are not new any more.
+    pub(super) functions_updated: HashSet<String>,
+    pub(super) sources: HashMap<String, Passage>,
+    pub(super) tables: HashMap<String, Passage>,
+    pub(super) queues_deleted: HashMap<String, Instant>,
+    /// APIs whose tags were changed after they were made.
+    pub(super) apis_tagged: HashSet<String>,
+}
+
+/// What rules know.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) pace: Pace,
+    pub(super) gateway: aws_sdk_apigatewayv2::Client,
+    pub(super) dynamodb: aws_sdk_dynamodb::Client,
+    pub(super) iam: aws_sdk_iam::Client,
+    pub(super) lambda: aws_sdk_lambda::Client,
+    pub(super) sns: aws_sdk_sns::Client,
+    pub(super) sqs: aws_sdk_sqs::Client,
+    memory: Mutex<Memory>,
+}
+
+impl Facts {
+    pub(super) fn new(pace: Pace, emulator: &SdkConfig) -> Self {
+        Self {
+            pace,
+            gateway: aws_sdk_apigatewayv2::Client::new(emulator),
+            dynamodb: aws_sdk_dynamodb::Client::new(emulator),
+            iam: aws_sdk_iam::Client::new(emulator),
+            lambda: aws_sdk_lambda::Client::new(emulator),
+            sns: aws_sdk_sns::Client::new(emulator),
+            sqs: aws_sdk_sqs::Client::new(emulator),
+            memory: Mutex::default(),
+        }
+    }
+
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an event source goes through at the moment.
+    pub(super) fn source(&self, uuid: &str) -> Option<Passage> {
+        current(&self.memory().sources, uuid)
+    }
+
+    /// What a table goes through at the moment.
+    pub(super) fn table(&self, name: &str) -> Option<Passage> {
+        current(&self.memory().tables, name)
+    }
+}
+
+fn current(passages: &HashMap<String, Passage>, key: &str) -> Option<Passage> {
+    passages.get(key).filter(|passage| Instant::now() < passage.until).cloned()
+}
+
+/// The last member of an ARN, a URL or a path.
+pub(super) fn last(text: &str) -> &str {
+    text.rsplit([':', '/']).next().unwrap_or_default()
+}

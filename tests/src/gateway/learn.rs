@@ -1,0 +1,64 @@
+//! What the gateway remembers of the calls that pass: times, and what is on its way to another state.
+
+use std::time::Instant;
+
+use super::call::{Call, Service};
+use super::facts::{Facts, Passage, last};
+use super::wire::Answer;
+
+impl Facts {
+    /// Remembers what a call has done.
+    pub(super) fn learn(&self, call: &Call, answer: &Answer) {
+        if !answer.is_good() || call.is_read() {
+            return;
+        }
+        match (call.service, call.operation.as_str()) {
+            (Service::Iam, "CreateRole") => {
+                self.memory().roles_made.insert(call.text("RoleName").to_owned(), Instant::now());
+            }
+            (Service::Iam, "PutRolePolicy") => {
+                self.memory().policies_put.insert(call.text("RoleName").to_owned(), Instant::now());
+            }
+            (Service::Lambda, "CreateFunction") => {
+                self.memory().functions_updated.remove(call.text("FunctionName"));
+            }
+            (Service::Lambda, "UpdateFunctionCode" | "UpdateFunctionConfiguration") => {
+                self.memory().functions_updated.insert(last(call.id(0)).to_owned());
+            }
+            (Service::Lambda, operation) if operation.ends_with("EventSourceMapping") => {
+                self.learn_source(operation, answer);
+            }
+            (Service::DynamoDb, "CreateTable" | "UpdateTable" | "DeleteTable") => self.learn_table(call, answer),
+            (Service::Sqs, "DeleteQueue") => {
+                self.memory().queues_deleted.insert(last(call.text("QueueUrl")).to_owned(), Instant::now());
+            }
+            (Service::ApiGateway, "TagResource" | "UntagResource") => {
+                self.memory().apis_tagged.insert(last(call.id(0)).to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    fn learn_source(&self, operation: &str, answer: &Answer) {
+        let state = match operation {
+            "CreateEventSourceMapping" => "Creating",
+            "UpdateEventSourceMapping" => "Updating",
+            _ => "Deleting",
+        };
+        let source = answer.json();
+        let uuid = source["UUID"].as_str().unwrap_or_default().to_owned();
+        let passage = Passage { state, until: Instant::now() + self.pace.source, last: source };
+        self.memory().sources.insert(uuid, passage);
+    }
+
+    fn learn_table(&self, call: &Call, answer: &Answer) {
+        let state = match call.operation.as_str() {
+            "CreateTable" => "CREATING",
+            "UpdateTable" => "UPDATING",
+            _ => "DELETING",
+        };
+        let last = answer.json()["TableDescription"].take();
+        let passage = Passage { state, until: Instant::now() + self.pace.table, last };
+        self.memory().tables.insert(call.text("TableName").to_owned(), passage);
+    }
+}

@@ -1,0 +1,255 @@
+//! The proxy: takes a request, lets faults and rules have their say, passes it on and answers.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use futures::stream;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::http::request::Parts;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Response, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::Settings;
+use super::call::{Call, Service};
+use super::facts::Facts;
+use super::fault::{self, Faults};
+use super::rule::{Act, RuleSet};
+use super::wire::{Answer, Refusal};
+use crate::aws::{KEY, REGION};
+use crate::poll::pass;
+use crate::{Error, Result};
+
+/// Shorter than the emulator keeps a connection, so that none is used that it is about to close.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// Headers that are about one connection and not about the request.
+const OF_A_CONNECTION: [&str; 7] =
+    ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "expect"];
+
+type Body = BoxBody<Bytes, std::io::Error>;
+
+/// What all requests share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    emulator: SocketAddr,
+    client: Client<HttpConnector, Full<Bytes>>,
+    facts: Facts,
+    pub(super) faults: Faults,
+    pub(super) rules: RuleSet,
+    /// One write a service at a time while rules look, so that what they have seen still holds when it is done.
+    turns: BTreeMap<Service, tokio::sync::Mutex<()>>,
+    /// APIs with a write on its way.
+    busy: Mutex<HashSet<String>>,
+}
+
+/// A request in whole.
+struct Asked {
+    parts: Parts,
+    body: Bytes,
+}
+
+impl Shared {
+    pub(super) async fn new(emulator: SocketAddr, settings: &Settings) -> Self {
+        let sdk = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(format!("http://{emulator}"))
+            .region(Region::from_static(REGION))
+            .credentials_provider(Credentials::new(KEY, KEY, None, None, "gateway"))
+            .load()
+            .await;
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new()).http1_preserve_header_case(true);
+        let ruled = [Service::Lambda, Service::DynamoDb, Service::Sqs, Service::Iam, Service::Sns];
+        Self {
+            emulator,
+            client: client.build(HttpConnector::new()),
+            facts: Facts::new(settings.pace, &sdk),
+            faults: Faults::default(),
+            rules: RuleSet::without(&settings.off),
+            turns: ruled.into_iter().map(|service| (service, tokio::sync::Mutex::default())).collect(),
+            busy: Mutex::default(),
+        }
+    }
+
+    /// What comes back for a request; an error breaks its connection.
+    async fn answer(&self, asked: Asked) -> Result<Response<Body>> {
+        let Some(call) = Call::recognise(&asked.parts, &asked.body) else {
+            return Ok(whole(self.pass_on(asked).await?));
+        };
+        let act = self.faults.act_on(&call);
+        match &act {
+            Some(fault::Act::Drop) => return Err(Error::new("a fault drops the call")),
+            Some(fault::Act::Refuse(refusal)) => return Ok(whole(refusal.answer(call.service))),
+            Some(fault::Act::Reply(answer)) => return Ok(whole(answer.clone())),
+            Some(fault::Act::Delay(time)) => pass(*time).await,
+            Some(fault::Act::LoseAnswer | fault::Act::CutAnswer | fault::Act::Rewrite(_)) | None => {}
+        }
+        let answer = self.strictly(&call, asked).await?;
+        match act {
+            Some(fault::Act::LoseAnswer) => Err(Error::new("a fault loses the answer")),
+            Some(fault::Act::CutAnswer) => Ok(half(answer)),
+            Some(fault::Act::Rewrite(change)) if answer.is_good() => {
+                let mut body = answer.json();
+                change(&mut body);
+                Ok(whole(answer.with_json(&body)))
+            }
+            _ => Ok(whole(answer)),
+        }
+    }
+
+    /// Passes a call on unless a rule refuses it, and puts right what comes back.
+    async fn strictly(&self, call: &Call, asked: Asked) -> Result<Answer> {
+        let is_checked = self.rules.of(call).any(|(rule, _)| matches!(rule.act, Act::Refuse(_)));
+        let turn = self.turns.get(&call.service).filter(|_| is_checked);
+        let _turn = if let Some(turn) = turn { Some(turn.lock().await) } else { None };
+        let mut alone = None;
+        for (rule, count) in self.rules.of(call) {
+            let refusal = match rule.act {
+                // A rule that cannot look must be heard: the message is what a failed test shows.
+                Act::Refuse(check) => check(call, &self.facts).await.unwrap_or_else(|error| {
+                    Some(Refusal::new(500, "InternalFailure", error.within(rule.name).to_string()))
+                }),
+                Act::OneWriteAtATime => match Alone::with(&self.busy, call.id(0)) {
+                    Some(held) => {
+                        alone = Some(held);
+                        None
+                    }
+                    None => Some(concurrent()),
+                },
+                Act::Mend(_) => None,
+            };
+            if let Some(refusal) = refusal {
+                count.fetch_add(1, Ordering::SeqCst);
+                return Ok(refusal.answer(call.service));
+            }
+        }
+        let answer = self.pass_on(asked).await?;
+        drop(alone);
+        self.facts.learn(call, &answer);
+        self.mended(call, answer).await
+    }
+
+    async fn mended(&self, call: &Call, mut answer: Answer) -> Result<Answer> {
+        for (rule, count) in self.rules.of(call) {
+            let Act::Mend(mending) = rule.act else { continue };
+            let (status, body) = (answer.status, answer.body.clone());
+            answer = mending(call, &self.facts, answer).await.map_err(|error| error.within(rule.name))?;
+            note(count, (status, &body) != (answer.status, &answer.body));
+        }
+        Ok(answer)
+    }
+
+    async fn pass_on(&self, asked: Asked) -> Result<Answer> {
+        let Asked { mut parts, body } = asked;
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        parts.uri = Uri::try_from(format!("http://{}{path}", self.emulator))?;
+        without_connection(&mut parts.headers);
+        let answer = self.client.request(Request::from_parts(parts, Full::new(body))).await?;
+        let (mut parts, body) = answer.into_parts();
+        without_connection(&mut parts.headers);
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.collect().await?.to_bytes() })
+    }
+}
+
+/// The right to write to one API.
+struct Alone<'a>(&'a Mutex<HashSet<String>>, String);
+
+impl<'a> Alone<'a> {
+    fn with(busy: &'a Mutex<HashSet<String>>, api: &str) -> Option<Self> {
+        let is_free = busy.lock().unwrap_or_else(PoisonError::into_inner).insert(api.to_owned());
+        is_free.then(|| Self(busy, api.to_owned()))
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}
+
+fn concurrent() -> Refusal {
+    let message = "Unable to complete operation due to concurrent modification. Please try again later.";
+    Refusal::new(409, "ConflictException", message)
+}
+
+fn note(count: &AtomicU64, is_changed: bool) {
+    count.fetch_add(u64::from(is_changed), Ordering::SeqCst);
+}
+
+fn without_connection(headers: &mut HeaderMap) {
+    for name in OF_A_CONNECTION {
+        headers.remove(name);
+    }
+}
+
+fn whole(answer: Answer) -> Response<Body> {
+    let length = answer.body.len();
+    response(answer, length, |body| Full::new(body).map_err(|never| match never {}).boxed())
+}
+
+/// An answer that ends in the middle, although its header says more.
+fn half(answer: Answer) -> Response<Body> {
+    let length = answer.body.len();
+    response(answer, length, |body| {
+        let cut = Err(std::io::Error::other("a fault cuts the answer"));
+        BodyExt::boxed(StreamBody::new(stream::iter([Ok(Frame::data(body.slice(..body.len() / 2))), cut])))
+    })
+}
+
+fn response(answer: Answer, length: usize, body: impl FnOnce(Bytes) -> Body) -> Response<Body> {
+    let mut response = Response::new(body(answer.body));
+    *response.status_mut() = hyper::StatusCode::from_u16(answer.status).unwrap_or_default();
+    *response.headers_mut() = answer.headers;
+    // HTTP forbids a length where there is no body.
+    if response.status() != hyper::StatusCode::NO_CONTENT {
+        response.headers_mut().insert("content-length", length.into());
+    }
+    response
+}
+
+/// Answers until it is dropped. What goes wrong with a caller is the caller's to tell.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let mut callers = JoinSet::new();
+    while let Ok((caller, _)) = listener.accept().await {
+        while callers.try_join_next().is_some() {}
+        let shared = Arc::clone(&shared);
+        callers.spawn(async move {
+            let service = service_fn(move |request| take(Arc::clone(&shared), request));
+            let mut server = http1::Builder::new();
+            server.preserve_header_case(true);
+            let _ = server.serve_connection(TokioIo::new(caller), service).await;
+        });
+    }
+}
+
+async fn take(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|error| Broken(error.to_string()))?.to_bytes();
+    // A task of its own: a request that was taken is carried out, also when its caller is gone before the answer.
+    let answered = tokio::spawn(async move { shared.answer(Asked { parts, body }).await });
+    answered.await.map_err(|error| Broken(error.to_string()))?.map_err(|error| Broken(error.to_string()))
+}
+
+/// Why a connection is broken.
+#[derive(Debug)]
+struct Broken(String);
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Broken {}
