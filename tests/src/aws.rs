@@ -57,7 +57,8 @@ impl Aws {
     async fn attempt(folder: &Folder) -> Result<Self> {
         let [port] = free_ports()?;
         let address = SocketAddr::from((EMULATOR, port));
-        let gateway = Gateway::start((GATEWAY, port).into(), address, Settings::default()).await?;
+        let settings = Settings { log: Some(folder.logs().join("gateway.log")), ..Settings::default() };
+        let gateway = Gateway::start((GATEWAY, port).into(), address, settings).await?;
         let home = folder.data("aws")?;
         // Clean, because the emulator hands its whole environment on to the functions.
         let program = Program::new("aws", workspace::python()?)
@@ -87,6 +88,12 @@ impl Aws {
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.gateway.address())
+    }
+
+    /// Where the emulator itself is, for a gateway of one's own before it.
+    #[must_use]
+    pub fn emulator(&self) -> SocketAddr {
+        (EMULATOR, self.port).into()
     }
 
     /// The gateway, to inject faults and to see what it has refused.

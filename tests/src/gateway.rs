@@ -24,6 +24,7 @@ mod server;
 pub mod wire;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -41,11 +42,13 @@ pub struct Settings {
     pub pace: Pace,
     /// Names of the rules that are off.
     pub off: Vec<String>,
+    /// Where to write which call was refused by which rule, without anything that was said in it.
+    pub log: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pace: Pace::QUICK, off: Vec::new() }
+        Self { pace: Pace::QUICK, off: Vec::new(), log: None }
     }
 }
 
@@ -65,7 +68,7 @@ impl Gateway {
         }
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(emulator, &settings).await);
+        let shared = Arc::new(Shared::new(emulator, &settings).await?);
         let server = tokio::spawn(server::serve(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, server })
     }

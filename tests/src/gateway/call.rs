@@ -6,9 +6,7 @@ use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A service, as far as the gateway tells it from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,8 +146,8 @@ impl Call {
                 let fields = form_urlencoded::parse(&self.body);
                 return Value::Object(fields.map(|(key, value)| (key.into_owned(), value.into())).collect());
             }
-            let input = serde_json::from_slice::<Input>(&self.body);
-            input.map_or(Value::Null, |input| Value::Object(input.rest))
+            let text = std::str::from_utf8(&self.body).unwrap_or_default();
+            serde_json::from_str(&without_package(text)).unwrap_or_default()
         })
     }
 
@@ -180,14 +178,15 @@ impl Call {
 }
 
 /// A JSON input without the package of a function, which may be tens of megabytes of text.
-#[derive(Deserialize)]
-struct Input {
-    #[serde(rename = "Code", default)]
-    _code: IgnoredAny,
-    #[serde(rename = "ZipFile", default)]
-    _zip_file: IgnoredAny,
-    #[serde(flatten)]
-    rest: Map<String, Value>,
+fn without_package(text: &str) -> String {
+    const MEMBER: &str = "\"ZipFile\"";
+    let package = || {
+        let member = text.find(MEMBER)? + MEMBER.len();
+        let begin = member + text[member..].find('"')? + 1;
+        // Base64 has no quotes.
+        Some((begin, begin + text[begin..].find('"')?))
+    };
+    package().map_or_else(|| text.to_owned(), |(begin, end)| format!("{}{}", &text[..begin], &text[end..]))
 }
 
 fn by_target(headers: &HeaderMap) -> Option<(Service, String)> {

@@ -16,6 +16,8 @@ pub struct Pace {
     pub role: Duration,
     /// Until a role has the rights of a policy that was put.
     pub policy: Duration,
+    /// Until a function is made or changed, if the emulator does not take longer.
+    pub function: Duration,
     /// Until an event source is enabled, updated or gone.
     pub source: Duration,
     /// Until a table is made, changed or gone.
@@ -31,6 +33,7 @@ impl Pace {
     pub const AWS: Self = Self {
         role: Duration::from_secs(10),
         policy: Duration::from_secs(10),
+        function: Duration::from_secs(3),
         source: Duration::from_secs(10),
         table: Duration::from_secs(5),
         queue_name: Duration::from_mins(1),
@@ -40,6 +43,7 @@ impl Pace {
     pub const QUICK: Self = Self {
         role: Duration::from_secs(1),
         policy: Duration::from_secs(1),
+        function: Duration::ZERO,
         source: Duration::from_millis(700),
         table: Duration::from_millis(700),
         queue_name: Duration::from_secs(3),
@@ -56,14 +60,20 @@ pub(super) struct Passage {
     pub(super) last: Value,
 }
 
+/// The last change of a function.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change {
+    pub(super) is_creation: bool,
+    pub(super) at: Instant,
+}
+
 /// What cannot be asked for.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// When roles were made and their policies put, by name.
     pub(super) roles_made: HashMap<String, Instant>,
     pub(super) policies_put: HashMap<String, Instant>,
-    /// Functions that have been updated, so that they are not new any more.
-    pub(super) functions_updated: HashSet<String>,
+    pub(super) functions: HashMap<String, Change>,
     pub(super) sources: HashMap<String, Passage>,
     pub(super) tables: HashMap<String, Passage>,
     pub(super) queues_deleted: HashMap<String, Instant>,
@@ -100,6 +110,12 @@ impl Facts {
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last change of a function, and whether it is still on its way.
+    pub(super) fn function(&self, name: &str) -> Option<(Change, bool)> {
+        let change = self.memory().functions.get(name).copied()?;
+        Some((change, change.at.elapsed() < self.pace.function))
     }
 
     /// What an event source goes through at the moment.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::call::{Call, Service};
-use super::facts::{Facts, Passage, last};
+use super::facts::{Change, Facts, Passage, last};
 use super::wire::Answer;
 
 impl Facts {
@@ -19,11 +19,9 @@ impl Facts {
             (Service::Iam, "PutRolePolicy") => {
                 self.memory().policies_put.insert(call.text("RoleName").to_owned(), Instant::now());
             }
-            (Service::Lambda, "CreateFunction") => {
-                self.memory().functions_updated.remove(call.text("FunctionName"));
-            }
+            (Service::Lambda, "CreateFunction") => self.learn_function(call.text("FunctionName"), true),
             (Service::Lambda, "UpdateFunctionCode" | "UpdateFunctionConfiguration") => {
-                self.memory().functions_updated.insert(last(call.id(0)).to_owned());
+                self.learn_function(last(call.id(0)), false);
             }
             (Service::Lambda, operation) if operation.ends_with("EventSourceMapping") => {
                 self.learn_source(operation, answer);
@@ -37,6 +35,10 @@ impl Facts {
             }
             _ => {}
         }
+    }
+
+    fn learn_function(&self, name: &str, is_creation: bool) {
+        self.memory().functions.insert(name.to_owned(), Change { is_creation, at: Instant::now() });
     }
 
     fn learn_source(&self, operation: &str, answer: &Answer) {

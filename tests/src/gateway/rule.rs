@@ -33,8 +33,10 @@ pub(super) type Mending = for<'a> fn(&'a Call, &'a Facts, Answer) -> BoxFuture<'
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
-    /// Before the call is passed on.
+    /// Before the call is passed on, which no other checked write to the service overtakes.
     Refuse(Check),
+    /// Before the call is passed on, by what is known without asking.
+    RefuseAtOnce(fn(&Call, &Facts) -> Option<Refusal>),
     /// After it was answered.
     Mend(Mending),
     /// Refused while another write to the same API is on its way.

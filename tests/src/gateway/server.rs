@@ -1,6 +1,8 @@
 //! The proxy: takes a request, lets faults and rules have their say, passes it on and answers.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +55,7 @@ pub(super) struct Shared {
     turns: BTreeMap<Service, tokio::sync::Mutex<()>>,
     /// APIs with a write on its way.
     busy: Mutex<HashSet<String>>,
+    log: Option<Mutex<File>>,
 }
 
 /// A request in whole.
@@ -62,7 +65,7 @@ struct Asked {
 }
 
 impl Shared {
-    pub(super) async fn new(emulator: SocketAddr, settings: &Settings) -> Self {
+    pub(super) async fn new(emulator: SocketAddr, settings: &Settings) -> Result<Self> {
         let sdk = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(format!("http://{emulator}"))
             .region(Region::from_static(REGION))
@@ -72,7 +75,9 @@ impl Shared {
         let mut client = Client::builder(TokioExecutor::new());
         client.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new()).http1_preserve_header_case(true);
         let ruled = [Service::Lambda, Service::DynamoDb, Service::Sqs, Service::Iam, Service::Sns];
-        Self {
+        let open = |path| File::options().create(true).append(true).open(path);
+        let log = settings.log.as_ref().map(open).transpose()?.map(Mutex::new);
+        Ok(Self {
             emulator,
             client: client.build(HttpConnector::new()),
             facts: Facts::new(settings.pace, &sdk),
@@ -80,6 +85,15 @@ impl Shared {
             rules: RuleSet::without(&settings.off),
             turns: ruled.into_iter().map(|service| (service, tokio::sync::Mutex::default())).collect(),
             busy: Mutex::default(),
+            log,
+        })
+    }
+
+    /// Tells of a refusal: a line that cannot be written is missed by nobody but its reader.
+    fn tell(&self, call: &Call, rule: &str, refusal: &Refusal) {
+        if let Some(log) = &self.log {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = writeln!(log, "{} {} {rule}: {}", call.service.name(), call.operation, refusal.code);
         }
     }
 
@@ -128,10 +142,12 @@ impl Shared {
                     }
                     None => Some(concurrent()),
                 },
+                Act::RefuseAtOnce(look) => look(call, &self.facts),
                 Act::Mend(_) => None,
             };
             if let Some(refusal) = refusal {
                 count.fetch_add(1, Ordering::SeqCst);
+                self.tell(call, rule.name, &refusal);
                 return Ok(refusal.answer(call.service));
             }
         }
@@ -159,7 +175,9 @@ impl Shared {
         let answer = self.client.request(Request::from_parts(parts, Full::new(body))).await?;
         let (mut parts, body) = answer.into_parts();
         without_connection(&mut parts.headers);
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.collect().await?.to_bytes() })
+        let body = body.collect().await?.to_bytes();
+        let (status, headers) = (parts.status.as_u16(), parts.headers);
+        Ok(Answer { status, headers, body, extensions: parts.extensions })
     }
 }
 
@@ -212,6 +230,7 @@ fn response(answer: Answer, length: usize, body: impl FnOnce(Bytes) -> Body) -> 
     let mut response = Response::new(body(answer.body));
     *response.status_mut() = hyper::StatusCode::from_u16(answer.status).unwrap_or_default();
     *response.headers_mut() = answer.headers;
+    *response.extensions_mut() = answer.extensions;
     // HTTP forbids a length where there is no body.
     if response.status() != hyper::StatusCode::NO_CONTENT {
         response.headers_mut().insert("content-length", length.into());

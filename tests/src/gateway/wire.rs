@@ -3,6 +3,7 @@
 use hyper::HeaderMap;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::Extensions;
 use rand::RngExt;
 use serde_json::{Value, json};
 
@@ -17,6 +18,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// How the names of the headers were written.
+    pub(super) extensions: Extensions,
 }
 
 /// An error as AWS words it.
@@ -91,7 +94,7 @@ impl Answer {
     #[must_use]
     pub fn new(status: u16, kind: &'static str, body: impl Into<Bytes>) -> Self {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
-        Self { status, headers, body: body.into() }
+        Self { status, headers, body: body.into(), extensions: Extensions::new() }
     }
 
     /// The same with one more header. What is no header value is left out.

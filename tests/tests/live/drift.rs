@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
-use aws_sdk_apigatewayv2::types::RouteSettings;
+use aws_sdk_apigatewayv2::types::{IntegrationType, RouteSettings};
 use aws_sdk_dynamodb::types::{StreamSpecification, TimeToLiveSpecification};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::Environment;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
 use sumu_tests::client::{Client, Credentials};
+use sumu_tests::poll::PATIENCE;
 use sumu_tests::stack::SETTLED_WITHIN;
-use sumu_tests::{Context, Result, ensure, ensure_eq, poll, workspace};
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually, poll, workspace};
 
 use crate::scene::{Scene, ensure_complete, names_begin, scene, text};
 use crate::snapshot::{self, Snapshot};
 
 /// The settings that [`change_everything`] changes.
-const CHANGED: [&str; 27] = [
+const CHANGED: [&str; 28] = [
     "authorizer authorizer: settings",
     "function authorizer: permissions",
     "function pusher: environment",
@@ -26,6 +27,7 @@ const CHANGED: [&str; 27] = [
     "function routes: memory",
     "function routes: timeout",
     "function watchdog: event sources",
+    "integration other: settings",
     "integration routes: settings",
     "log group watchdog: retention",
     "queue messages-dead-letters: MessageRetentionPeriod",
@@ -84,7 +86,10 @@ async fn change_api(scene: &Scene, sdk: &SdkConfig) -> Result<()> {
         found.and_then(|route| route.route_id()).with_context(|| format!("no route {key}"))
     };
     client.delete_route().api_id(api).route_id(route("ping")?).send().await?;
-    client.update_route().api_id(api).route_id(route("send")?).target("integrations/gone").send().await?;
+    let other = client.create_integration().api_id(api).integration_type(IntegrationType::Mock).description("other");
+    let other = other.send().await?;
+    let other = format!("integrations/{}", other.integration_id().context("no id")?);
+    client.update_route().api_id(api).route_id(route("send")?).target(other).send().await?;
     let responses = client.get_route_responses().api_id(api).route_id(route("publish")?).send().await?;
     for response in responses.items() {
         let id = response.route_response_id().context("no id")?;
@@ -114,7 +119,11 @@ async fn change_functions(scene: &Scene, sdk: &SdkConfig, prefix: &str) -> Resul
     client.update_function_configuration().function_name(name("routes")).memory_size(128).timeout(3).send().await?;
     let package = scene.testbed.functions()?.join(workspace::architecture()).join("watchdog.zip");
     let code = Blob::new(std::fs::read(package)?);
-    client.update_function_code().function_name(name("routes")).zip_file(code).send().await?;
+    eventually(PATIENCE, "the function to take its next change", async || {
+        let update = client.update_function_code().function_name(name("routes")).zip_file(code.clone());
+        update.send().await.map(drop).map_err(Into::into)
+    })
+    .await?;
     let other = Environment::builder().variables("SUMU_MAX_ATTEMPTS", "1").build();
     client.update_function_configuration().function_name(name("pusher")).environment(other).send().await?;
     let authorizer = name("authorizer");
@@ -172,10 +181,11 @@ async fn change_queues_and_topics(scene: &Scene, sdk: &SdkConfig) -> Result<()> 
 async fn change_tables(scene: &Scene, sdk: &SdkConfig) -> Result<()> {
     let client = aws_sdk_dynamodb::Client::new(sdk);
     let name = scene.text("/connectionsTable/name")?;
-    let off = StreamSpecification::builder().stream_enabled(false).build()?;
-    client.update_table().table_name(name).stream_specification(off).send().await?;
+    // In this order: a table that gets another stream takes no other change for a while.
     let off = TimeToLiveSpecification::builder().enabled(false).attribute_name("delete_at").build()?;
     client.update_time_to_live().table_name(name).time_to_live_specification(off).send().await?;
+    let off = StreamSpecification::builder().stream_enabled(false).build()?;
+    client.update_table().table_name(name).stream_specification(off).send().await?;
     Ok(())
 }
 

@@ -167,35 +167,36 @@ fn environment(variables: &Value) -> Option<Refusal> {
 async fn busy(call: &Call, facts: &Facts) -> Found {
     let answer = facts.lambda.get_function_configuration().function_name(call.id(0)).send().await;
     let Some(found) = asked(answer)? else { return Ok(None) };
-    let arn = found.function_arn.unwrap_or_default();
-    let is_new = !facts.memory().functions_updated.contains(last(call.id(0)));
-    let message = match (found.state, found.last_update_status) {
-        (Some(State::Pending), _) if is_new => {
-            "The operation cannot be performed at this time. The function is currently in the following state: Pending"
-                .to_owned()
-        }
-        (Some(State::Pending), _) | (_, Some(LastUpdateStatus::InProgress)) => {
-            format!("The operation cannot be performed at this time. An update is in progress for resource: {arn}")
-        }
-        _ => return Ok(None),
+    let (change, is_on_its_way) = facts.function(last(call.id(0))).unzip();
+    let is_pending =
+        found.state == Some(State::Pending) || found.last_update_status == Some(LastUpdateStatus::InProgress);
+    if !is_pending && is_on_its_way != Some(true) {
+        return Ok(None);
+    }
+    let doing = if change.is_some_and(|change| change.is_creation) {
+        "The function is currently in the following state: Pending".to_owned()
+    } else {
+        format!("An update is in progress for resource: {}", found.function_arn.unwrap_or_default())
     };
-    refuse(409, "ResourceConflictException", message)
+    refuse(409, "ResourceConflictException", format!("The operation cannot be performed at this time. {doing}"))
 }
 
 fn states(call: &Call, facts: &Facts, answer: Answer) -> Answer {
     let name = if call.operation == "CreateFunction" { call.text("FunctionName") } else { call.id(0) };
+    let Some((change, is_on_its_way)) = facts.function(last(name)).filter(|_| answer.is_good()) else { return answer };
     let mut body = answer.json();
     let found = if call.operation == "GetFunction" { &mut body["Configuration"] } else { &mut body };
-    if !answer.is_good() || found["State"] != "Pending" {
+    if found["State"] != "Pending" && !is_on_its_way {
         return answer;
     }
     let Some(found) = found.as_object_mut() else { return answer };
-    if facts.memory().functions_updated.contains(last(name)) {
+    if change.is_creation {
+        found.insert("State".to_owned(), "Pending".into());
+        found.retain(|member, _| !member.starts_with("LastUpdateStatus"));
+    } else {
         found.insert("State".to_owned(), "Active".into());
         found.insert("LastUpdateStatus".to_owned(), "InProgress".into());
         found.retain(|member, _| !member.starts_with("StateReason"));
-    } else {
-        found.retain(|member, _| !member.starts_with("LastUpdateStatus"));
     }
     answer.with_json(&body)
 }

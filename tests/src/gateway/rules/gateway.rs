@@ -11,7 +11,6 @@ use crate::gateway::rule::{Act, Rule};
 
 const BAD: &str = "BadRequestException";
 const CONFLICT: &str = "ConflictException";
-const MISSING: &str = "NotFoundException";
 
 pub(in crate::gateway) const RULES: &[Rule] = &[
     Rule {
@@ -92,7 +91,7 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
     Rule {
         name: "route-refers-to-what-exists",
         says: "A route's integration and authorizer must exist.",
-        source: "API Gateway v2 API Reference, CreateRoute: NotFoundException",
+        source: "API Gateway v2 API Reference, CreateRoute: target and authorizerId; BadRequestException",
         service: Service::ApiGateway,
         operations: &["CreateRoute", "UpdateRoute"],
         act: Act::Refuse(|call, facts| route_refers(call, facts).boxed()),
@@ -215,14 +214,14 @@ async fn route_refers(call: &Call, facts: &Facts) -> Found {
     if let Some(id) = call.text("target").strip_prefix("integrations/") {
         let found = facts.gateway.get_integration().api_id(api).integration_id(id).send().await;
         if asked(found)?.is_none() {
-            return refuse(404, MISSING, "Invalid Integration identifier specified");
+            return refuse(400, BAD, "Invalid Integration identifier specified");
         }
     }
     let id = call.text("authorizerId");
     if !id.is_empty() {
         let found = facts.gateway.get_authorizer().api_id(api).authorizer_id(id).send().await;
         if asked(found)?.is_none() {
-            return refuse(404, MISSING, "Invalid Authorizer identifier specified");
+            return refuse(400, BAD, "Invalid Authorizer identifier specified");
         }
     }
     Ok(None)
@@ -287,5 +286,5 @@ async fn stage_serves(call: &Call, facts: &Facts) -> Found {
     if asked(deployment)?.is_some() {
         return Ok(None);
     }
-    refuse(404, MISSING, "Invalid deployment identifier specified")
+    refuse(400, BAD, "Invalid deployment identifier specified")
 }

@@ -1,0 +1,152 @@
+//! Each act of a fault, as an SDK client sees it.
+
+use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::Client;
+use sumu_tests::gateway::call::Service;
+use sumu_tests::gateway::fault::{Act, Fault, When};
+use sumu_tests::gateway::wire::Refusal;
+use sumu_tests::{Context, Result, ensure, ensure_eq};
+
+use crate::bench::{AT_ONCE, Bench, bench, beside};
+
+fn create(act: Act) -> Fault {
+    Fault::once(Service::Sqs, "CreateQueue", act)
+}
+
+/// Whether a queue is there, asked past the gateway.
+async fn exists(name: &str) -> Result<bool> {
+    Ok(Client::new(&beside().await?).get_queue_url().queue_name(name).send().await.is_ok())
+}
+
+#[tokio::test]
+async fn a_dropped_call_does_not_reach_aws() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    bench.gateway.inject(create(Act::Drop));
+    let answer = Client::new(&bench.sdk).create_queue().queue_name("dropped").send().await;
+    ensure!(matches!(answer, Err(SdkError::DispatchFailure(_))), "{answer:?}");
+    ensure!(!exists("dropped").await?, "it reached AWS");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_what_was_done() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    for (name, act) in [("unanswered", Act::LoseAnswer), ("cut", Act::CutAnswer)] {
+        let injected = bench.gateway.inject(create(act));
+        let answer = Client::new(&bench.sdk).create_queue().queue_name(name).send().await;
+        let is_broken = matches!(answer, Err(SdkError::DispatchFailure(_) | SdkError::ResponseError(_)));
+        ensure!(is_broken, "{name}: {answer:?}");
+        ensure_eq!(injected.hits(), 1, "hits");
+        ensure!(exists(name).await?, "{name} did not reach AWS");
+        bench.gateway.mend();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_load_balancer_that_got_no_answer_speaks_html() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    bench.gateway.inject(create(Act::gateway_timeout()));
+    let answer = Client::new(&bench.sdk).create_queue().queue_name("html").send().await;
+    let status = answer.as_ref().err().and_then(|error| error.raw_response()).map(|raw| raw.status().as_u16());
+    ensure_eq!(status, Some(504), "the status of {answer:?}");
+    ensure!(!exists("html").await?, "it reached AWS");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_is_rewritten_and_a_call_is_delayed() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let client = Client::new(&bench.sdk);
+    let elsewhere = "http://elsewhere.example/1/rewritten";
+    bench.gateway.inject(create(Act::rewrite(move |body| body["QueueUrl"] = elsewhere.into())));
+    let made = client.create_queue().queue_name("rewritten").send().await?;
+    ensure_eq!(made.queue_url.as_deref(), Some(elsewhere), "the URL");
+
+    let delay = std::time::Duration::from_millis(300);
+    bench.gateway.inject(Fault::once(Service::Sqs, "GetQueueUrl", Act::Delay(delay)));
+    let asked = std::time::Instant::now();
+    client.get_queue_url().queue_name("rewritten").send().await?;
+    ensure!(asked.elapsed() >= delay, "it was answered after {:?}", asked.elapsed());
+    Ok(())
+}
+
+/// The numbers of the calls that failed, of twenty.
+async fn failed(bench: &Bench) -> Vec<u64> {
+    let client = Client::new(&bench.sdk);
+    let mut failed = Vec::new();
+    for number in 1..=20 {
+        if client.list_queues().send().await.is_err() {
+            failed.push(number);
+        }
+    }
+    failed
+}
+
+#[tokio::test]
+async fn a_fault_hits_the_calls_that_it_says() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let throttled = || Act::Refuse(Refusal::new(403, "RequestThrottled", "Rate exceeded"));
+    let fault = |when| Fault { service: Service::Sqs, operation: None, when, act: throttled() };
+    bench.gateway.inject(fault(When::Calls(3, 5)));
+    ensure_eq!(failed(&bench).await, [3, 4, 5], "by number");
+    bench.gateway.mend();
+    bench.gateway.inject(fault(When::For(std::time::Duration::ZERO)));
+    ensure!(failed(&bench).await.is_empty(), "a time that is over");
+    bench.gateway.mend();
+    let mut runs = Vec::new();
+    for seed in [7, 7, 8] {
+        let injected = bench.gateway.inject(fault(When::Chance { percent: 50, seed }));
+        runs.push(failed(&bench).await);
+        ensure_eq!(injected.calls(), 20, "calls that it was for");
+        bench.gateway.mend();
+    }
+    ensure!((1..20).contains(&runs[0].len()), "by chance: {runs:?}");
+    ensure_eq!(runs[0], runs[1], "the same seed");
+    ensure!(runs[0] != runs[2], "another seed: {runs:?}");
+    Ok(())
+}
+
+/// Fails unless a service's client reads code, message and status out of a refusal.
+macro_rules! understood {
+    ($bench:expr, $service:expr, $operation:literal, $call:expr, $code:literal, $shown:literal) => {{
+        let refusal = Refusal::new(400, $code, "said <&> so");
+        let fault = Fault::once($service, $operation, Act::Refuse(refusal));
+        $bench.gateway.inject(fault);
+        let error = $call.send().await.err().context(concat!($operation, " was answered"))?;
+        let told = (error.code(), error.message(), error.raw_response().map(|raw| raw.status().as_u16()));
+        ensure_eq!(told, (Some($shown), Some("said <&> so"), Some(400)), "{}", $operation);
+    }};
+}
+
+#[tokio::test]
+async fn each_service_tells_an_error_in_its_own_form() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let sdk = &bench.sdk;
+    let lambda = aws_sdk_lambda::Client::new(sdk);
+    let call = lambda.get_policy().function_name("f");
+    understood!(bench, Service::Lambda, "GetPolicy", call, "TooManyRequestsException", "TooManyRequestsException");
+    let call = lambda.get_function().function_name("f");
+    understood!(bench, Service::Lambda, "GetFunction", call, "ResourceNotFoundException", "ResourceNotFoundException");
+    let call = aws_sdk_apigatewayv2::Client::new(sdk).get_apis();
+    understood!(bench, Service::ApiGateway, "GetApis", call, "ConflictException", "ConflictException");
+    let call = aws_sdk_dynamodb::Client::new(sdk).describe_table().table_name("t");
+    understood!(bench, Service::DynamoDb, "DescribeTable", call, "ThrottlingException", "ThrottlingException");
+    let call = aws_sdk_cloudwatchlogs::Client::new(sdk).delete_log_group().log_group_name("g");
+    let service = Service::Logs;
+    understood!(bench, service, "DeleteLogGroup", call, "OperationAbortedException", "OperationAbortedException");
+    let call = Client::new(sdk).get_queue_url().queue_name("q");
+    understood!(
+        bench,
+        Service::Sqs,
+        "GetQueueUrl",
+        call,
+        "QueueDoesNotExist",
+        "AWS.SimpleQueueService.NonExistentQueue"
+    );
+    let call = aws_sdk_iam::Client::new(sdk).get_role().role_name("r");
+    understood!(bench, Service::Iam, "GetRole", call, "Throttling", "Throttling");
+    let call = aws_sdk_sns::Client::new(sdk).list_topics();
+    understood!(bench, Service::Sns, "ListTopics", call, "Throttled", "Throttled");
+    Ok(())
+}
