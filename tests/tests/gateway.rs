@@ -37,3 +37,10 @@ fn every_rule_has_a_name_of_its_own_and_a_test() -> Result<()> {
     ensure!(untested.is_empty(), "rules without a test: {untested:?}");
     Ok(())
 }
+
+#[test]
+fn the_document_has_the_rules_as_they_are() -> Result<()> {
+    let document = std::fs::read_to_string(workspace::root().join("docs/fidelity.md"))?;
+    ensure!(document.contains(&rule::table()), "copy what `gateway --list-rules` prints to docs/fidelity.md");
+    Ok(())
+}

@@ -9,7 +9,7 @@ use sumu_tests::{Context, Result};
 /// A proxy before an AWS emulator that refuses what AWS refuses.
 #[derive(Parser)]
 struct Arguments {
-    /// Prints the rules with their sources and ends.
+    /// Prints the rules with their sources, as in `docs/fidelity.md`, and ends.
     #[arg(long)]
     list_rules: bool,
     /// Where to listen.
@@ -27,9 +27,7 @@ struct Arguments {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.list_rules {
-        for rule in rule::all() {
-            println!("{} ({})\n    {}\n    {}", rule.name, rule.service.name(), rule.says, rule.source);
-        }
+        print!("{}", rule::table());
         return Ok(());
     }
     let settings = Settings { pace: Pace::AWS, off: arguments.off, log: None };

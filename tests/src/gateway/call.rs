@@ -170,6 +170,13 @@ impl Call {
         found.map(|(_, value)| value.into_owned())
     }
 
+    /// Whether a text is in its path or its body.
+    #[must_use]
+    pub fn speaks_of(&self, text: &str) -> bool {
+        let body = std::str::from_utf8(&self.body).unwrap_or_default();
+        body.contains(text) || self.ids.iter().any(|id| id.contains(text))
+    }
+
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_read(&self) -> bool {

@@ -86,6 +86,8 @@ pub struct Fault {
     pub service: Service,
     /// The operation, or nothing for all of the service's.
     pub operation: Option<&'static str>,
+    /// Only calls with this text in path or body, for tests that share a gateway.
+    pub about: Option<String>,
     /// Which calls it hits.
     pub when: When,
     /// What becomes of these.
@@ -96,7 +98,14 @@ impl Fault {
     /// A fault of the first call of an operation.
     #[must_use]
     pub const fn once(service: Service, operation: &'static str, act: Act) -> Self {
-        Self { service, operation: Some(operation), when: When::Calls(1, 1), act }
+        Self { service, operation: Some(operation), about: None, when: When::Calls(1, 1), act }
+    }
+
+    /// The same for calls with this text in path or body.
+    #[must_use]
+    pub fn about(mut self, text: &str) -> Self {
+        self.about = Some(text.to_owned());
+        self
     }
 }
 
@@ -129,8 +138,10 @@ struct Armed {
 
 impl Armed {
     fn is_for(&self, call: &Call) -> bool {
-        let Fault { service, operation, .. } = &self.fault;
-        *service == call.service && operation.is_none_or(|operation| operation == call.operation)
+        let Fault { service, operation, about, .. } = &self.fault;
+        *service == call.service
+            && operation.is_none_or(|operation| operation == call.operation)
+            && about.as_deref().is_none_or(|text| call.speaks_of(text))
     }
 
     fn hits(&self) -> bool {

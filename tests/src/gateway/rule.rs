@@ -43,6 +43,15 @@ pub(super) enum Act {
     OneWriteAtATime,
 }
 
+/// The rules as the table in `docs/fidelity.md`.
+#[must_use]
+pub fn table() -> String {
+    let row =
+        |rule: &Rule| format!("| {} | `{}` | {} | {} |\n", rule.service.name(), rule.name, rule.says, rule.source);
+    let rows: String = all().map(row).collect();
+    format!("| Service | Rule | What AWS does | Source |\n|---|---|---|---|\n{rows}")
+}
+
 impl Rule {
     pub(super) fn is_for(&self, call: &Call) -> bool {
         self.service == call.service && self.operations.contains(&call.operation.as_str())

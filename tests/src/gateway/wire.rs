@@ -45,14 +45,14 @@ impl Refusal {
     pub fn answer(&self, service: Service) -> Answer {
         match service {
             Service::ApiGateway => {
-                self.json("application/json", json!({"message": self.message})).with("x-amzn-errortype", &self.code)
+                self.json("application/json", &json!({"message": self.message})).with("x-amzn-errortype", &self.code)
             }
             Service::Lambda => {
                 // Lambda's model has both spellings, depending on the error.
                 let capital = ["ResourceNotFoundException", "ResourceInUseException", "ServiceException"];
                 let member = if capital.contains(&self.code.as_str()) { "Message" } else { "message" };
                 let body = json!({"Type": self.side("User", "Service"), member: self.message});
-                self.json("application/json", body).with("x-amzn-errortype", &self.code)
+                self.json("application/json", &body).with("x-amzn-errortype", &self.code)
             }
             Service::DynamoDb => self.typed("application/x-amz-json-1.0", dynamodb_namespace(&self.code)),
             Service::Logs => self.typed("application/x-amz-json-1.1", ""),
@@ -70,12 +70,12 @@ impl Refusal {
         if self.status < 500 { caller } else { aws }
     }
 
-    fn json(&self, kind: &'static str, body: Value) -> Answer {
+    fn json(&self, kind: &'static str, body: &Value) -> Answer {
         Answer::new(self.status, kind, body.to_string()).with("x-amzn-requestid", &request_id())
     }
 
     fn typed(&self, kind: &'static str, namespace: &str) -> Answer {
-        self.json(kind, json!({"__type": format!("{namespace}{}", self.code), "message": self.message}))
+        self.json(kind, &json!({"__type": format!("{namespace}{}", self.code), "message": self.message}))
     }
 
     fn xml(&self, namespace: &str) -> Answer {

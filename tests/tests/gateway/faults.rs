@@ -71,6 +71,17 @@ async fn an_answer_is_rewritten_and_a_call_is_delayed() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_fault_about_something_spares_the_rest() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let client = Client::new(&bench.sdk);
+    let injected = bench.gateway.inject(create(Act::Drop).about("-mine"));
+    client.create_queue().queue_name("queue-yours").send().await?;
+    ensure_eq!((injected.calls(), injected.hits()), (0, 0), "calls about another");
+    ensure!(client.create_queue().queue_name("queue-mine").send().await.is_err(), "it was answered");
+    Ok(())
+}
+
 /// The numbers of the calls that failed, of twenty.
 async fn failed(bench: &Bench) -> Vec<u64> {
     let client = Client::new(&bench.sdk);
@@ -87,7 +98,7 @@ async fn failed(bench: &Bench) -> Vec<u64> {
 async fn a_fault_hits_the_calls_that_it_says() -> Result<()> {
     let bench = bench(AT_ONCE).await?;
     let throttled = || Act::Refuse(Refusal::new(403, "RequestThrottled", "Rate exceeded"));
-    let fault = |when| Fault { service: Service::Sqs, operation: None, when, act: throttled() };
+    let fault = |when| Fault { service: Service::Sqs, operation: None, about: None, when, act: throttled() };
     bench.gateway.inject(fault(When::Calls(3, 5)));
     ensure_eq!(failed(&bench).await, [3, 4, 5], "by number");
     bench.gateway.mend();

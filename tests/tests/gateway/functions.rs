@@ -66,19 +66,19 @@ async fn a_function_keeps_to_its_limits() -> Result<()> {
     let bench = bench(AT_ONCE).await?;
     let client = Client::new(&bench.sdk);
     let role = role(&bench, "limits").await?;
-    let rule = "function-limits";
+    let limits = "function-limits";
     let long = create(&client, &"f".repeat(65), &role).send().await;
-    bench.refused(rule, long, (400, "ValidationException", "less than or equal to 64"))?;
+    bench.refused(limits, long, (400, "ValidationException", "less than or equal to 64"))?;
     let slow = create(&client, "limits", &role).timeout(901).send().await;
-    bench.refused(rule, slow, (400, "ValidationException", "Value '901' at 'timeout'"))?;
+    bench.refused(limits, slow, (400, "ValidationException", "Value '901' at 'timeout'"))?;
     let small = create(&client, "limits", &role).memory_size(64).send().await;
-    bench.refused(rule, small, (400, "ValidationException", "greater than or equal to 128"))?;
+    bench.refused(limits, small, (400, "ValidationException", "greater than or equal to 128"))?;
     let reserved = Environment::builder().variables("AWS_REGION", "here").build();
     let reserved = create(&client, "limits", &role).environment(reserved).send().await;
-    bench.refused(rule, reserved, (400, "InvalidParameterValueException", "reserved keys"))?;
+    bench.refused(limits, reserved, (400, "InvalidParameterValueException", "reserved keys"))?;
     let large = Environment::builder().variables("LARGE", "x".repeat(4096)).build();
     let large = create(&client, "limits", &role).environment(large).send().await;
-    bench.refused(rule, large, (400, "InvalidParameterValueException", "exceeded the 4KB limit"))?;
+    bench.refused(limits, large, (400, "InvalidParameterValueException", "exceeded the 4KB limit"))?;
 
     let iam = aws_sdk_iam::Client::new(&bench.sdk);
     let denied = r#"{"Statement":[{"Effect":"Deny","Action":"sqs:Send*","Resource":"*"},{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;

@@ -1,6 +1,7 @@
 //! SQS and SNS.
 
 use aws_sdk_sns::types::Tag;
+use aws_sdk_sqs::operation::create_queue::CreateQueueError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use sumu_tests::gateway::Settings;
 use sumu_tests::{Context, Result, ensure_eq};
@@ -18,7 +19,7 @@ async fn the_name_of_a_deleted_queue_is_not_free_at_once() -> Result<()> {
         (400, "AWS.SimpleQueueService.QueueDeletedRecently", "You must wait 60 seconds after deleting a queue");
     let refused = create().await;
     let is_known = refused.as_ref().err().and_then(|error| error.as_service_error());
-    ensure_eq!(is_known.map(|error| error.is_queue_deleted_recently()), Some(true), "the SDK knows the error");
+    ensure_eq!(is_known.map(CreateQueueError::is_queue_deleted_recently), Some(true), "the SDK knows the error");
     bench.refused("queue-deleted-recently", refused, expected)?;
 
     let off = vec!["queue-deleted-recently".to_owned()];

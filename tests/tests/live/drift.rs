@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_apigatewayv2::types::{IntegrationType, RouteSettings};
-use aws_sdk_dynamodb::types::{StreamSpecification, TimeToLiveSpecification};
+use aws_sdk_dynamodb::types::{StreamSpecification, TableStatus, TimeToLiveSpecification};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::Environment;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -186,7 +186,12 @@ async fn change_tables(scene: &Scene, sdk: &SdkConfig) -> Result<()> {
     client.update_time_to_live().table_name(name).time_to_live_specification(off).send().await?;
     let off = StreamSpecification::builder().stream_enabled(false).build()?;
     client.update_table().table_name(name).stream_specification(off).send().await?;
-    Ok(())
+    eventually(PATIENCE, "the table to rest", async || {
+        let table = client.describe_table().table_name(name).send().await?.table.context("no table")?;
+        ensure!(table.table_status == Some(TableStatus::Active), "it is {:?}", table.table_status);
+        Ok(())
+    })
+    .await
 }
 
 #[test]

@@ -132,10 +132,7 @@ async fn ttl(call: &Call, facts: &Facts) -> Found {
 }
 
 async fn stream(call: &Call, facts: &Facts) -> Found {
-    let enable = match call.input()["StreamSpecification"]["StreamEnabled"].as_bool() {
-        Some(enable) => enable,
-        None => return Ok(None),
-    };
+    let Some(enable) = call.input()["StreamSpecification"]["StreamEnabled"].as_bool() else { return Ok(None) };
     let name = call.text("TableName");
     let answer = asked(facts.dynamodb.describe_table().table_name(name).send().await)?;
     let Some(table) = answer.and_then(|answer| answer.table) else { return Ok(None) };
