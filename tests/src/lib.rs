@@ -6,7 +6,7 @@
 //! | [`testbed`] | everything together, shared by the tests of a process; [`story`] runs one test on it |
 //! | [`kubernetes`] | etcd, kube-apiserver, `kubectl` and the CRD |
 //! | [`aws`] | the emulator, and an inventory of what exists in it |
-//! | [`front`] | a front before the management API that treats chosen connections badly |
+//! | [`front`] | API Gateway's WebSockets as they are documented, before the emulator |
 //! | [`issuer`] | keys over HTTP and the tokens that they sign |
 //! | [`stack`] | one `SumuStack` as its users see it |
 //! | [`operator`] | `sumu-operator run` as a process, and what its log tells |

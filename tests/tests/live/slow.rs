@@ -36,7 +36,8 @@ fn connections_that_hang_fail_or_are_throttled_hold_nobody_up_and_get_everything
     scene("slow").play_from_the_start(async |scene| {
         let front = Front::start(scene.testbed.aws()).await?;
         scene.stop_operator()?;
-        scene.start_operator_with(&["--management-endpoint", &front.management_template()])?;
+        let (clients, posts) = (front.websocket_template(), front.management_template());
+        scene.start_operator_with(&["--websocket-endpoint", &clients, "--management-endpoint", &posts])?;
         scene.apply().await?;
         scene.ready().await?;
         let mut healthy = [scene.connect("alice").await?, scene.connect("alice").await?, scene.connect("bob").await?];

@@ -39,7 +39,7 @@ fn one_stack_from_its_manifest_to_a_client_and_to_nothing() -> Result<()> {
 
         let endpoint = status["endpoint"].as_str().context("no endpoint")?;
         let api = status["apiId"].as_str().context("no API")?;
-        ensure_eq!(endpoint, testbed.aws().websocket_url(api, "live"), "the clients' URL");
+        ensure_eq!(endpoint, testbed.front().websocket_url(api, "live"), "the clients' URL");
         let token = testbed.issuer().token("alice").sign()?;
         for credentials in [Credentials::Query(&token), Credentials::Header(&token), Credentials::Subprotocol(&token)] {
             let mut client = Client::connect(endpoint, credentials).await?;
