@@ -75,8 +75,8 @@ impl Client {
 
     /// Connects; the inner result is the server's decision.
     ///
-    /// The handshake is our own, because the emulator never answers with a subprotocol and a strict client then
-    /// hides what the server did say.
+    /// The handshake is our own, because a strict client of a library hides the body of a refusal, and a subprotocol
+    /// that was not chosen.
     pub async fn try_connect(url: &str, credentials: Credentials<'_>) -> Result<Result<Self, Refusal>> {
         let work = handshake(url, credentials, None);
         within(PATIENCE, "the WebSocket handshake", work).await.with_context(|| format!("cannot connect to {url}"))

@@ -27,8 +27,8 @@
 //!   nor what a client hears of `$connect`'s own body (here nothing), nor whether a frame may name `$connect` as its
 //!   action (here that is `$default`).
 //! - Signatures and permissions are not checked: a caller of the management API must be signed, by whomever, and
-//!   functions are invoked whatever their policies say. TLS, the account's limits, those of URLs and of headers, IAM
-//!   authorization and integrations that are no functions are not there.
+//!   functions are invoked whatever their policies say. TLS, the account's limits, those of URLs and of headers, throttling by
+//!   route, IAM authorization and integrations that are no functions are not there.
 
 pub mod authorizer;
 pub mod emulator;

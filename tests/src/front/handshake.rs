@@ -37,6 +37,7 @@ struct Admitted {
 }
 
 /// Whether a request asks for a WebSocket.
+#[must_use]
 pub fn is_asked_for(request: &Request) -> bool {
     request.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
@@ -137,12 +138,12 @@ async fn connect(shared: &Shared, api: &Api, event: &Value) -> Result<Option<Str
         return Ok(None);
     };
     let invoked = shared.invoke(integration, event).await.ok_or(Refusal(504, "Endpoint request timed out"))?;
-    routing::connected(&invoked).map_err(|status| match status {
-        500..=599 => Refusal(status, FAILED.1),
-        _ => {
-            let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-            Refusal(status, reason.unwrap_or("Bad Request"))
+    routing::connected(&invoked).map_err(|status| {
+        if status >= 500 {
+            return Refusal(status, FAILED.1);
         }
+        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        Refusal(status, reason.unwrap_or("Bad Request"))
     })
 }
 

@@ -57,11 +57,13 @@ fn is_of(peer: &super::event::Peer, address: &Address) -> bool {
 }
 
 /// 410: there is no such connection, not yet or no more.
+#[must_use]
 pub fn gone() -> Answer {
     Answer::error(410, "GoneException", None)
 }
 
 /// 429: too much for the client or the account.
+#[must_use]
 pub fn throttled() -> Answer {
     Answer::error(429, "LimitExceededException", None)
 }

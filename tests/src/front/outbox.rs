@@ -94,6 +94,7 @@ impl Drain {
 }
 
 /// A message of text in frames of this many bytes.
+#[must_use]
 pub fn in_frames(text: &[u8], bytes: usize) -> Vec<Message> {
     let parts: Vec<&[u8]> = if text.is_empty() { vec![text] } else { text.chunks(bytes).collect() };
     let last = parts.len() - 1;

@@ -45,14 +45,18 @@ pub fn connected(invoked: &Invoked) -> Result<Option<String>, u16> {
     Ok(chosen.and_then(|(_, value)| value.as_str()).map(ToOwned::to_owned))
 }
 
+/// An integration has failed, or answered what API Gateway does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoAnswer;
+
 /// The body of a frame's answer, or that there is none that API Gateway takes.
-pub fn replied(invoked: &Invoked) -> Result<Option<String>, ()> {
-    let Invoked::Answer(answer) = invoked else { return Err(()) };
-    status(answer).ok_or(())?;
+pub fn replied(invoked: &Invoked) -> Result<Option<String>, NoAnswer> {
+    let Invoked::Answer(answer) = invoked else { return Err(NoAnswer) };
+    status(answer).ok_or(NoAnswer)?;
     match &answer["body"] {
         Value::Null => Ok(None),
         Value::String(body) => Ok(Some(body.clone()).filter(|body| !body.is_empty())),
-        _ => Err(()),
+        _ => Err(NoAnswer),
     }
 }
 
@@ -105,8 +109,8 @@ mod tests {
         let answer = |answer: Value| replied(&Invoked::Answer(answer));
         assert_eq!(answer(json!({"statusCode": 200, "body": "b"})), Ok(Some("b".to_owned())));
         assert_eq!(answer(json!({"statusCode": 200})), Ok(None));
-        assert_eq!(answer(json!({"body": "b"})), Err(()));
-        assert_eq!(answer(json!({"statusCode": 200, "body": {}})), Err(()));
-        assert_eq!(replied(&Invoked::Error(json!({"statusCode": 200}))), Err(()));
+        assert_eq!(answer(json!({"body": "b"})), Err(NoAnswer));
+        assert_eq!(answer(json!({"statusCode": 200, "body": {}})), Err(NoAnswer));
+        assert_eq!(replied(&Invoked::Error(json!({"statusCode": 200}))), Err(NoAnswer));
     }
 }

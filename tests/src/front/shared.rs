@@ -83,23 +83,20 @@ impl Shared {
         let Some(deployment) = &stage.deployment else { return Ok(None) };
         let key = (api.to_owned(), deployment.clone());
         let known = self.state().deployments.get(&key).cloned();
-        let api = match known {
-            Some(api) => api,
-            None => {
-                let now = Arc::new(self.upstream.api(api).await?);
-                Arc::clone(self.state().deployments.entry(key).or_insert(now))
-            }
-        };
-        Ok(Some((stage, api)))
+        if let Some(known) = known {
+            return Ok(Some((stage, known)));
+        }
+        let now = Arc::new(self.upstream.api(api).await?);
+        let first = Arc::clone(self.state().deployments.entry(key).or_insert(now));
+        Ok(Some((stage, first)))
     }
 
     /// Whether a connect or a frame is within the stage's limit.
     pub fn lets_through(&self, peer: &Peer, stage: &Stage) -> bool {
         let Some(throttle) = stage.throttle else { return true };
         let now = Timestamp::now();
-        let mut state = self.state();
         let key = (peer.api.clone(), peer.stage.clone());
-        state.buckets.entry(key).or_insert_with(|| Bucket::full(throttle, now)).take(throttle, now)
+        self.state().buckets.entry(key).or_insert_with(|| Bucket::full(throttle, now)).take(throttle, now)
     }
 
     /// Invokes an integration's function; nothing when it takes too long.

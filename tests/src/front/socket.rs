@@ -199,7 +199,7 @@ async fn reply(
     let integration = route.integration.as_ref().ok_or(FAILED)?;
     let event = socket.occasion(request_id).message(key, frame, &stage);
     let invoked = shared.invoke(integration, &event).await.ok_or("Endpoint request timed out")?;
-    let body = routing::replied(&invoked).map_err(|()| FAILED)?;
+    let body = routing::replied(&invoked).map_err(|_| FAILED)?;
     if body.as_ref().is_some_and(|body| body.len() > MESSAGE_BYTES_MAX) {
         return Err(FAILED);
     }

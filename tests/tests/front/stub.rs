@@ -82,8 +82,8 @@ impl Stub {
         let answers =
             [("authorizer", Invoked::Answer(allow)), ("$connect", Invoked::Answer(json!({"statusCode": 200})))];
         let stage = Stage { deployment: Some("first".to_owned()), ..Stage::default() };
-        let state = Mutex::new(State { api, stage, answers: answers.into(), events: Vec::new() });
-        Self { state, held: watch::Sender::default() }
+        let all = State { api, stage, answers: answers.into(), events: Vec::new() };
+        Self { state: Mutex::new(all), held: watch::Sender::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -46,8 +46,7 @@ fn one_stack_from_its_manifest_to_a_client_and_to_nothing() -> Result<()> {
             client.ensure_silent().await?;
             client.close().await?;
         }
-        // The emulator answers 500, not 401, when it is the authorizer that misses the token.
-        Client::refused(endpoint, Credentials::Nothing).await?;
+        ensure_eq!(Client::refused(endpoint, Credentials::Nothing).await?, 401, "without a token");
         ensure_eq!(Client::refused(endpoint, Credentials::Query("wrong")).await?, 403, "with a bad token");
 
         let logs = testbed.aws().function_logs(&namespace).await?;
