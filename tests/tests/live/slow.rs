@@ -35,7 +35,8 @@ const RETRIED_WITHIN: Duration = Duration::from_mins(1);
 fn connections_that_hang_fail_or_are_throttled_hold_nobody_up_and_get_everything_in_the_end() -> Result<()> {
     scene("slow").play_from_the_start(async |scene| {
         let front = Front::start(scene.testbed.aws()).await?;
-        scene.stop_operator()?;
+        // It may not have begun to listen for a polite request.
+        scene.kill_operator()?;
         let (clients, posts) = (front.websocket_template(), front.management_template());
         scene.start_operator_with(&["--websocket-endpoint", &clients, "--management-endpoint", &posts])?;
         scene.apply().await?;
