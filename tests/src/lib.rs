@@ -21,7 +21,7 @@
 //! # Invariants
 //! - Nothing waits without a deadline, and nothing lets time pass but [`poll`].
 //! - Nothing survives the process that started it, however that one ends.
-//! - Whatever talks to AWS got the address from [`aws::Aws`], and from [`front::Front`] for WebSockets and posts to them.
+//! - Whatever talks to AWS got the address from [`aws::Aws`], and what speaks WebSocket from [`front::Front`].
 
 pub mod aws;
 pub mod backend;
