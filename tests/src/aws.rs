@@ -78,24 +78,6 @@ impl Aws {
         format!("http://{}", self.authority)
     }
 
-    /// Where WebSocket clients connect, with `{apiId}` and `{stage}` to fill in.
-    #[must_use]
-    pub fn websocket_template(&self) -> String {
-        format!("ws://{}/_aws/execute-api/{{apiId}}/{{stage}}", self.authority)
-    }
-
-    /// Where the pusher posts to connections, with `{apiId}` and `{stage}` to fill in.
-    #[must_use]
-    pub fn management_template(&self) -> String {
-        format!("http://{}/_aws/execute-api/{{apiId}}/{{stage}}", self.authority)
-    }
-
-    /// Where clients of one stage connect.
-    #[must_use]
-    pub fn websocket_url(&self, api_id: &str, stage: &str) -> String {
-        self.websocket_template().replace("{apiId}", api_id).replace("{stage}", stage)
-    }
-
     /// The emulator's process id.
     #[must_use]
     pub const fn pid(&self) -> u32 {

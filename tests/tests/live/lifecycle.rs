@@ -101,10 +101,12 @@ async fn addresses_answer(scene: &Scene) -> Result<()> {
     let mut alice = scene.connect("alice").await?;
     let pong = alice.ping().await?;
     let connection = text(&pong, "/connectionId")?;
-    // The emulator takes this call unsigned.
-    let url = format!("{}/@connections/{connection}", scene.text("/managementEndpoint")?);
-    let posted = reqwest::Client::new().post(url).body("by hand").send().await?;
-    ensure!(posted.status().is_success(), "the management endpoint answers {}", posted.status());
+    let endpoint = aws_sdk_apigatewaymanagement::config::Builder::from(&scene.sdk().await)
+        .endpoint_url(scene.text("/managementEndpoint")?)
+        .build();
+    let posts = aws_sdk_apigatewaymanagement::Client::from_conf(endpoint);
+    let data = aws_sdk_apigatewaymanagement::primitives::Blob::new("by hand");
+    posts.post_to_connection().connection_id(connection).data(data).send().await?;
     ensure_eq!(alice.next_text().await?, "by hand", "what was posted");
     Ok(())
 }
