@@ -16,6 +16,7 @@
 //! - Deleting depends on nothing that validation may refuse.
 
 mod clouds;
+mod events;
 mod kubernetes;
 mod memory;
 
@@ -40,9 +41,11 @@ use crate::desired::{Desired, Provision};
 use crate::packages::Packages;
 use crate::stack::name::{Names, Owner};
 use crate::stack::{Invalid, Location, StackSpec};
-use crate::status::{self, Progress, is_persistent, moved, status};
+use crate::status::events::events;
+use crate::status::{self, Occurrence, Progress, is_persistent, moved, status};
 use crate::sumu_stack::SumuStack;
 use clouds::Clouds;
+use events::Events;
 use kubernetes::{Guarded, Stacks};
 use memory::Memory;
 
@@ -84,6 +87,7 @@ pub enum Error {
 /// What every pass needs.
 struct Context {
     client: Client,
+    events: Events,
     clouds: Clouds,
     provision: Provision,
     default_region: String,
@@ -106,6 +110,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     };
     stacks.list(&kube::api::ListParams::default().limit(1)).await.map_err(Error::List)?;
     let context = Arc::new(Context {
+        events: Events::new(client.clone()),
         client,
         clouds: Clouds::new(arguments.aws_endpoint_url.clone()),
         provision: Provision { packages, endpoints: arguments.endpoints() },
@@ -200,6 +205,7 @@ async fn begin(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Cont
     // The write has given the object another version.
     if let Some(DeserializeGuard(Ok(stack))) = stacks.read().await? {
         stacks.add_finalizer(&stack).await?;
+        context.events.tell(&stack.metadata, vec![Occurrence::begun(cloud.account())]).await;
     }
     Ok(Action::requeue(Duration::ZERO))
 }
@@ -238,7 +244,7 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
 async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
     if StackSpec::is_retained(stack) {
         info!(stack = full_name(stack), "retained: the AWS resources stay as they are");
-        return context.release(stack, owner, stacks).await;
+        return context.release(stack, owner, stacks, vec![Occurrence::released(true)]).await;
     }
     let attempt = context.memory.count(&owner.uid, stack.metadata.generation);
     let location = Location::of(&stack.spec.aws, &context.default_region);
@@ -261,7 +267,12 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
         for resource in foreign {
             warn!(stack = full_name(stack), %resource, "left alone: it has the stack's name but not its tag");
         }
-        return context.release(stack, owner, stacks).await;
+        let mut last = vec![Occurrence::released(false)];
+        if !foreign.is_empty() {
+            let resources: Vec<String> = foreign.iter().map(ToString::to_string).collect();
+            last.push(Occurrence::left_alone(&resources.join(", ")));
+        }
+        return context.release(stack, owner, stacks, last).await;
     }
     context.finish(stack, owner, stacks, Progress::Deleting(&pass), &[], next).await
 }
@@ -319,7 +330,11 @@ impl Context {
             return Ok(Action::requeue(due));
         }
         warn!(stack = metadata.name, %error, "object not understood");
-        let version = stacks.write_conditions(&status::unreadable(invalid, &now())).await?;
+        let status = status::unreadable(invalid, &now());
+        let is_news = self.memory.count(&uid, metadata.generation) == 0;
+        let news = is_news.then(|| status.conditions.first().map(Occurrence::of)).flatten();
+        let version = stacks.write_conditions(&status).await?;
+        self.events.tell(metadata, news.into_iter().collect()).await;
         self.memory.remember(&uid, version, Instant::now() + self.resync, false);
         Ok(Action::requeue(self.resync))
     }
@@ -351,15 +366,25 @@ impl Context {
     ) -> Result<Action, Error> {
         let now = now();
         let words = status::Context { endpoints: &self.provision.endpoints, not_in_effect, now: &now };
-        let version = stacks.write_status(stack, status(stack, progress, &words)).await?;
+        let next_status = status(stack, progress, &words);
+        let news = events(stack, &next_status, self.memory.was_settled(&owner.uid));
+        let version = stacks.write_status(stack, next_status).await?;
+        self.events.tell(&stack.metadata, news).await;
         let is_settled = matches!(progress, Progress::Passed(pass, _) if pass.plan.is_settled());
         self.memory.remember(&owner.uid, version, Instant::now() + next, is_settled);
         Ok(Action::requeue(next))
     }
 
     /// Lets the object go.
-    async fn release(&self, stack: &SumuStack, owner: &Owner, stacks: &Stacks) -> Result<Action, Error> {
+    async fn release(
+        &self,
+        stack: &SumuStack,
+        owner: &Owner,
+        stacks: &Stacks,
+        last: Vec<Occurrence>,
+    ) -> Result<Action, Error> {
         stacks.remove_finalizer(stack).await?;
+        self.events.tell(&stack.metadata, last).await;
         self.memory.forget(&owner.uid);
         info!(stack = full_name(stack), "stack released");
         Ok(Action::await_change())

@@ -1,6 +1,7 @@
 //! What is reported about a stack, from what a pass saw and did. Pure: the caller brings the time.
 
 mod conditions;
+pub mod events;
 
 use kube::core::error_boundary::InvalidObject;
 use sumu_contract::Function;
@@ -16,6 +17,7 @@ use crate::sumu_stack::{
 };
 
 pub use conditions::{READY, SPEC_IN_EFFECT, SUSPENDED};
+pub use events::Occurrence;
 
 /// How far the operator has got with a stack.
 #[derive(Clone, Copy, Debug)]

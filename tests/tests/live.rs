@@ -10,6 +10,8 @@ mod crd;
 mod drift;
 #[path = "live/elsewhere.rs"]
 mod elsewhere;
+#[path = "live/events.rs"]
+mod events;
 #[path = "live/keys.rs"]
 mod keys;
 #[path = "live/lifecycle.rs"]

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod described;
+mod events;
 
 use std::fmt::Write as _;
 
