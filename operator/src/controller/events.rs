@@ -2,23 +2,29 @@
 //!
 //! An event that cannot be written is a line in the log and stops nothing: the status has the same news.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::core::ObjectMeta;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource as _};
 use tracing::warn;
 
+use crate::metrics::{Metrics, Write};
 use crate::status::Occurrence;
 use crate::sumu_stack::SumuStack;
 
 /// Our name as the reporter of events.
 const CONTROLLER: &str = "sumu.live/operator";
 
-pub(super) struct Events(Recorder);
+pub(super) struct Events {
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
+}
 
 impl Events {
-    pub(super) fn new(client: Client) -> Self {
-        Self(Recorder::new(client, Reporter::from(CONTROLLER)))
+    pub(super) fn new(client: Client, metrics: Arc<Metrics>) -> Self {
+        Self { recorder: Recorder::new(client, Reporter::from(CONTROLLER)), metrics }
     }
 
     pub(super) async fn tell(&self, stack: &ObjectMeta, events: Vec<Occurrence>) {
@@ -47,7 +53,8 @@ impl Events {
             note: Some(note),
             secondary: None,
         };
-        if let Err(error) = self.0.publish(&event, &regarding).await {
+        self.metrics.wrote(Write::Event);
+        if let Err(error) = self.recorder.publish(&event, &regarding).await {
             let error = &error as &dyn std::error::Error;
             warn!(stack = stack.name, reason = event.reason, error, "event not written");
         }
