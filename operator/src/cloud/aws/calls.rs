@@ -55,6 +55,7 @@ pub struct Attempt {
 
 /// Every call of this process, each attempt of the SDK by itself: a call that was throttled and then succeeded is
 /// success to the caller, and a throttle to whoever looks for the account's limits.
+#[must_use]
 pub fn attempts() -> &'static Family<Attempt, Counter> {
     static ATTEMPTS: LazyLock<Family<Attempt, Counter>> = LazyLock::new(Family::default);
     &ATTEMPTS
