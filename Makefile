@@ -40,8 +40,9 @@ crds: ## Writes crds/sumustacks.yaml from the Rust types.
 	$(BIN)/sumu-operator crd > crds/.sumustacks.yaml.new
 	mv crds/.sumustacks.yaml.new crds/sumustacks.yaml
 
-functions: build ## Packs the four Lambda functions.
-	$(BIN)/sumu-operator package --from $(BIN) --to $(SUMU_CACHE)/functions --architecture $(ARCHITECTURE)
+functions: build ## Packs the four Lambda functions, small and fast; takes minutes.
+	cargo build -p sumu-lambdas --release --locked --bins
+	$(BIN)/sumu-operator package --from $(CARGO_TARGET_DIR)/release --to $(SUMU_CACHE)/functions --architecture $(ARCHITECTURE)
 
 clean: ## Removes what was built, except for the testbed's programs.
 	cargo clean

@@ -28,7 +28,7 @@ use crate::telemetry::metric::{PRESENCE_ANNOUNCED, PRESENCE_FAILURES, RECORD_FAI
 use crate::telemetry::{Chain, Line, elapsed_ms};
 
 /// How many users are reconciled at once.
-const USERS_AT_ONCE: usize = 16;
+const USERS_AT_ONCE: usize = 32;
 
 /// How often a user is tried in one invocation.
 const ATTEMPTS: u32 = 4;

@@ -1,5 +1,6 @@
 //! The command line. Every flag has an environment variable.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,6 +74,18 @@ pub struct RunArguments {
     #[arg(long, env = "SUMU_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub concurrency: u16,
 
+    /// Where `/metrics`, `/healthz` and `/readyz` are served: an address with a port, or `off`.
+    #[arg(long, env = "SUMU_METRICS_ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen_address)]
+    pub metrics_address: Listen,
+
+    /// Whether several operators agree on one that works, by a Lease.
+    #[arg(long, env = "SUMU_LEADER_ELECTION", value_enum, default_value_t = LeaderElection::Auto)]
+    pub leader_election: LeaderElection,
+
+    /// Namespace of the Lease. The operator's own when absent.
+    #[arg(long, env = "SUMU_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+
     /// Form of the log.
     #[arg(long, env = "SUMU_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
@@ -96,6 +109,35 @@ pub struct PackageArguments {
     /// The processor that the executables are built for.
     #[arg(long, default_value = "x86_64")]
     pub architecture: Architecture,
+}
+
+/// Whether several operators agree on one that works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LeaderElection {
+    /// In a cluster they do; an operator on a developer's machine works at once.
+    Auto,
+    /// They do.
+    On,
+    /// This one works, whoever else does.
+    Off,
+}
+
+/// Where something is served, if it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// There.
+    At(SocketAddr),
+    /// Nowhere.
+    Off,
+}
+
+fn listen_address(text: &str) -> Result<Listen, String> {
+    match text {
+        "off" => Ok(Listen::Off),
+        _ => {
+            text.parse().map(Listen::At).map_err(|_| "an address with a port, such as 0.0.0.0:8080, or off".to_owned())
+        }
+    }
 }
 
 impl RunArguments {

@@ -16,35 +16,36 @@
 //! - Deleting depends on nothing that validation may refuse.
 
 mod clouds;
+mod events;
 mod kubernetes;
 mod memory;
+mod process;
 
-use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{FutureExt as _, StreamExt as _};
 use kube::core::error_boundary::{DeserializeGuard, InvalidObject};
-use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::watcher;
-use kube::{Api, Client, Resource as _, ResourceExt};
-use tokio::signal::unix::{SignalKind, signal};
+use kube::runtime::controller::Action;
+use kube::{Client, Resource as _, ResourceExt};
 use tracing::{debug, error, info, warn};
 
-use crate::arguments::RunArguments;
 use crate::backoff::{self, History};
 use crate::cloud::CloudError;
 use crate::cloud::aws::{Aws, Calls, counted};
 use crate::converge::{Pass, converge, look};
 use crate::desired::{Desired, Provision};
-use crate::packages::Packages;
+use crate::metrics::{Metrics, Outcome};
 use crate::stack::name::{Names, Owner};
 use crate::stack::{Invalid, Location, StackSpec};
-use crate::status::{self, Progress, is_persistent, moved, status};
-use crate::sumu_stack::SumuStack;
+use crate::status::events::events;
+use crate::status::{self, Occurrence, Progress, is_look_requested, is_persistent, moved, status};
+use crate::sumu_stack::{SumuStack, SumuStackStatus};
 use clouds::Clouds;
+use events::Events;
 use kubernetes::{Guarded, Stacks};
 use memory::Memory;
+pub use process::run;
 
 /// Why the operator cannot work, or a pass could not end.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,17 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Metrics and health cannot be served.
+    #[error("cannot serve on {address}: choose another --metrics-address, or `off`")]
+    Serve {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another operator may work now.
+    #[error("the lease {0} is lost, so another operator may work: this one ends")]
+    LeaseLost(String),
     /// The process cannot be told to stop.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
@@ -84,91 +96,30 @@ pub enum Error {
 /// What every pass needs.
 struct Context {
     client: Client,
+    events: Events,
     clouds: Clouds,
     provision: Provision,
     default_region: String,
     resync: Duration,
     memory: Memory,
-}
-
-/// Runs until the process is told to stop; a pass that is under way is finished first.
-pub async fn run(arguments: RunArguments) -> Result<(), Error> {
-    // Several TLS providers may be compiled in; this one is ours. An error means that one is installed already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    // From here on, so that an operator that is stopped while it starts ends as well as any other.
-    let stop = stop_signal().map_err(Error::Signals)?;
-    let packages = Packages::load(&arguments.functions_dir)
-        .map_err(|source| Error::Packages { folder: arguments.functions_dir.display().to_string(), source })?;
-    let client = Client::try_default().await.map_err(Error::Connect)?;
-    let stacks: Api<Guarded> = match &arguments.namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    stacks.list(&kube::api::ListParams::default().limit(1)).await.map_err(Error::List)?;
-    let context = Arc::new(Context {
-        client,
-        clouds: Clouds::new(arguments.aws_endpoint_url.clone()),
-        provision: Provision { packages, endpoints: arguments.endpoints() },
-        default_region: arguments.region.clone(),
-        resync: arguments.resync(),
-        memory: Memory::default(),
-    });
-    info!(namespace = arguments.namespace.as_deref().unwrap_or("all"), region = arguments.region, "operator started");
-    let controller = Controller::new(stacks, watcher::Config::default());
-    let (listed, stop) = (controller.store(), stop.shared());
-    let passes = controller
-        .with_config(Config::default().concurrency(arguments.concurrency))
-        .graceful_shutdown_on(stop.clone())
-        .run(reconcile, on_error, context)
-        .for_each(|result| async move {
-            if let Err(error) = result {
-                debug!(error = &error as &dyn std::error::Error, "event not handled");
-            }
-        });
-    // Told to stop before it has listed the stacks, the controller would wait for the list for ever. No pass begins
-    // before that.
-    let stopped_early = async {
-        stop.await;
-        if listed.wait_until_ready().now_or_never().is_some() {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        () = passes => {}
-        () = stopped_early => {}
-    }
-    info!("operator stopped");
-    Ok(())
-}
-
-/// Ends when the process is told to stop, by a cluster or by Ctrl-C.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + Sync + 'static> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        info!("told to stop; what is under way is finished first");
-        // Nobody listens when the operator has ended already.
-        let _ = stop.send(());
-    });
-    Ok(async move { stopped.await.unwrap_or_default() })
+    metrics: Arc<Metrics>,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
 fn on_error(stack: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    context.metrics.passed(Outcome::Failed);
     error!(stack = full_name(&*stack), error = error as &dyn std::error::Error, "pass not finished");
     let attempt = stack.uid().map_or(0, |uid| context.memory.count(&uid, stack.meta().generation));
     Action::requeue(Duration::from_secs(1 << attempt.min(6)))
 }
 
 async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    let stacks = Stacks::of(&context.client, &stack);
+    let stacks = Stacks::of(&context, &stack);
     let stack = match stacks.read().await? {
-        None => return Ok(Action::await_change()),
+        None => {
+            context.forget(stack.uid().as_deref());
+            return Ok(Action::await_change());
+        }
         Some(DeserializeGuard(Err(invalid))) => return context.unreadable(&invalid, &stacks).await,
         Some(DeserializeGuard(Ok(stack))) => stack,
     };
@@ -177,15 +128,18 @@ async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
         return Ok(Action::requeue(due));
     }
     let is_deleting = stack.metadata.deletion_timestamp.is_some();
-    match (is_deleting, stacks.has_finalizer(&stack)) {
+    let began = Instant::now();
+    let result = match (is_deleting, stacks.has_finalizer(&stack)) {
         (true, false) => {
-            context.memory.forget(&owner.uid);
-            Ok(Action::await_change())
+            context.forget(Some(&owner.uid));
+            return Ok(Action::await_change());
         }
         (true, true) => delete(&stack, &owner, &stacks, &context).await,
         (false, true) => keep(&stack, &owner, &stacks, &context).await,
         (false, false) => begin(&stack, &owner, &stacks, &context).await,
-    }
+    };
+    context.metrics.took(began.elapsed());
+    result
 }
 
 /// Before the first call that makes something: is AWS there at all, and where is this? Only then comes the finalizer, so
@@ -196,10 +150,11 @@ async fn begin(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Cont
         Ok(cloud) => cloud,
         Err(stopped) => return context.stop(stack, owner, stacks, &stopped).await,
     };
-    stacks.write_status(stack, status::begun(stack, cloud.account())).await?;
+    stacks.write_status(stack, &status::begun(stack, cloud.account())).await?;
     // The write has given the object another version.
     if let Some(DeserializeGuard(Ok(stack))) = stacks.read().await? {
         stacks.add_finalizer(&stack).await?;
+        context.events.tell(&stack.metadata, vec![Occurrence::begun(cloud.account())]).await;
     }
     Ok(Action::requeue(Duration::ZERO))
 }
@@ -220,6 +175,9 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
         Ok(desired) => desired,
         Err(invalid) => return context.refuse(stack, owner, stacks, &invalid).await,
     };
+    if is_look_requested(stack) {
+        cloud.forget_tags(&desired.names);
+    }
     let is_suspended = stack.spec.suspend;
     let (result, calls) =
         if is_suspended { counted(look(&*cloud, &desired)).await } else { counted(converge(&*cloud, &desired)).await };
@@ -228,6 +186,12 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
         Err(error) => return context.unseen(stack, owner, stacks, &error).await,
     };
     context.memory.saw(&owner.uid, pass.plan.is_settled());
+    if !is_suspended {
+        context.metrics.planned(&pass.plan.steps);
+        if !pass.plan.steps.is_empty() && context.memory.was_settled(&owner.uid) {
+            context.metrics.drifted();
+        }
+    }
     let progress = if is_suspended { Progress::Suspended(&pass, &desired) } else { Progress::Passed(&pass, &desired) };
     let next = if is_suspended { context.resync } else { context.after(&pass, owner, attempt) };
     Context::report(stack, &pass, &calls, next);
@@ -238,7 +202,7 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
 async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
     if StackSpec::is_retained(stack) {
         info!(stack = full_name(stack), "retained: the AWS resources stay as they are");
-        return context.release(stack, owner, stacks).await;
+        return context.release(stack, owner, stacks, vec![Occurrence::released(true)]).await;
     }
     let attempt = context.memory.count(&owner.uid, stack.metadata.generation);
     let location = Location::of(&stack.spec.aws, &context.default_region);
@@ -253,6 +217,7 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
         Ok(pass) => pass,
         Err(error) => return context.unseen(stack, owner, stacks, &error).await,
     };
+    context.metrics.planned(&pass.plan.steps);
     let foreign = &pass.observed.foreign;
     let still_unsure = context.memory.saw_deleting(&owner.uid, pass.observed.is_nothing(), foreign.is_empty());
     let next = still_unsure.unwrap_or_else(|| context.after(&pass, owner, attempt));
@@ -261,7 +226,12 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
         for resource in foreign {
             warn!(stack = full_name(stack), %resource, "left alone: it has the stack's name but not its tag");
         }
-        return context.release(stack, owner, stacks).await;
+        let mut last = vec![Occurrence::released(false)];
+        if !foreign.is_empty() {
+            let resources: Vec<String> = foreign.iter().map(ToString::to_string).collect();
+            last.push(Occurrence::left_alone(&resources.join(", ")));
+        }
+        return context.release(stack, owner, stacks, last).await;
     }
     context.finish(stack, owner, stacks, Progress::Deleting(&pass), &[], next).await
 }
@@ -319,7 +289,12 @@ impl Context {
             return Ok(Action::requeue(due));
         }
         warn!(stack = metadata.name, %error, "object not understood");
-        let version = stacks.write_conditions(&status::unreadable(invalid, &now())).await?;
+        let status = status::unreadable(invalid, &now());
+        let is_news = self.memory.count(&uid, metadata.generation) == 0;
+        let news = is_news.then(|| status.conditions.first().map(Occurrence::of)).flatten();
+        let version = stacks.write_conditions(&status).await?;
+        self.count(&uid, &status, Outcome::Failed);
+        self.events.tell(metadata, news.into_iter().collect()).await;
         self.memory.remember(&uid, version, Instant::now() + self.resync, false);
         Ok(Action::requeue(self.resync))
     }
@@ -351,18 +326,45 @@ impl Context {
     ) -> Result<Action, Error> {
         let now = now();
         let words = status::Context { endpoints: &self.provision.endpoints, not_in_effect, now: &now };
-        let version = stacks.write_status(stack, status(stack, progress, &words)).await?;
+        let next_status = status(stack, progress, &words);
+        let news = events(stack, &next_status, self.memory.was_settled(&owner.uid));
+        let version = stacks.write_status(stack, &next_status).await?;
+        self.events.tell(&stack.metadata, news).await;
+        self.count(&owner.uid, &next_status, outcome(progress));
         let is_settled = matches!(progress, Progress::Passed(pass, _) if pass.plan.is_settled());
         self.memory.remember(&owner.uid, version, Instant::now() + next, is_settled);
         Ok(Action::requeue(next))
     }
 
     /// Lets the object go.
-    async fn release(&self, stack: &SumuStack, owner: &Owner, stacks: &Stacks) -> Result<Action, Error> {
+    async fn release(
+        &self,
+        stack: &SumuStack,
+        owner: &Owner,
+        stacks: &Stacks,
+        last: Vec<Occurrence>,
+    ) -> Result<Action, Error> {
         stacks.remove_finalizer(stack).await?;
-        self.memory.forget(&owner.uid);
+        self.events.tell(&stack.metadata, last).await;
+        self.forget(Some(&owner.uid));
+        self.metrics.passed(Outcome::Changed);
         info!(stack = full_name(stack), "stack released");
         Ok(Action::await_change())
+    }
+
+    /// Nothing is kept of a stack that is gone.
+    fn forget(&self, uid: Option<&str>) {
+        if let Some(uid) = uid {
+            self.memory.forget(uid);
+            self.metrics.forget(uid);
+        }
+    }
+
+    fn count(&self, uid: &str, status: &SumuStackStatus, outcome: Outcome) {
+        self.metrics.passed(outcome);
+        if let Some(ready) = status.conditions.iter().find(|condition| condition.type_ == status::READY) {
+            self.metrics.is_ready(uid, ready.status.as_str(), &ready.reason);
+        }
     }
 
     /// One line a pass, one a failure, and the plan for whoever asks for it.
@@ -384,6 +386,20 @@ impl Context {
             warn!(stack, part = failure.part.as_str(), kind = error.kind.as_str(), error = %error, "call failed");
         }
         debug!(stack, plan = %pass.plan, "plan");
+    }
+}
+
+/// How a pass has ended, for whoever counts.
+fn outcome(progress: Progress<'_>) -> Outcome {
+    match progress {
+        Progress::Refused(_) | Progress::Unseen { .. } => Outcome::Failed,
+        Progress::Passed(pass, _) | Progress::Suspended(pass, _) | Progress::Deleting(pass) => {
+            match (pass.failures.is_empty(), pass.applied) {
+                (false, _) => Outcome::Failed,
+                (true, 0) => Outcome::Unchanged,
+                (true, _) => Outcome::Changed,
+            }
+        }
     }
 }
 

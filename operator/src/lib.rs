@@ -24,6 +24,8 @@
 //! | [`backoff`] | when to look again | pure |
 //! | [`controller`] | watches the API server, writes status and finalizer | I/O |
 //! | [`packages`] | the functions' code on disk | I/O |
+//! | [`leader`] | which of several operators works | I/O |
+//! | [`metrics`], [`serve`] | what is counted, and where it is asked for | I/O |
 //! | [`arguments`], [`telemetry`] | the command line and the log | |
 
 pub mod arguments;
@@ -32,9 +34,12 @@ pub mod cloud;
 pub mod controller;
 pub mod converge;
 pub mod desired;
+pub mod leader;
+pub mod metrics;
 pub mod observed;
 pub mod packages;
 pub mod plan;
+pub mod serve;
 pub mod stack;
 pub mod status;
 pub mod sumu_stack;

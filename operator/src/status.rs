@@ -1,6 +1,7 @@
 //! What is reported about a stack, from what a pass saw and did. Pure: the caller brings the time.
 
 mod conditions;
+pub mod events;
 
 use kube::core::error_boundary::InvalidObject;
 use sumu_contract::Function;
@@ -16,6 +17,7 @@ use crate::sumu_stack::{
 };
 
 pub use conditions::{READY, SPEC_IN_EFFECT, SUSPENDED};
+pub use events::Occurrence;
 
 /// How far the operator has got with a stack.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,20 @@ pub struct Context<'a> {
     pub now: &'a str,
 }
 
+/// Annotation by which a person asks for a look at once: any text that it did not have before, usually the time.
+pub const RECONCILE_REQUESTED_AT: &str = "sumu.live/reconcile-requested-at";
+
+fn requested_at(stack: &SumuStack) -> Option<&str> {
+    stack.metadata.annotations.as_ref()?.get(RECONCILE_REQUESTED_AT).map(String::as_str)
+}
+
+/// Whether somebody has asked for a look, at everything and not only at what may have changed, and had none yet.
+#[must_use]
+pub fn is_look_requested(stack: &SumuStack) -> bool {
+    let handled = stack.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_deref());
+    requested_at(stack).is_some_and(|requested| Some(requested) != handled)
+}
+
 /// The status of a stack. Equal to the previous one when nothing has changed.
 #[must_use]
 pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) -> SumuStackStatus {
@@ -77,6 +93,10 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
         },
     };
     status.observed_generation = generation;
+    status.last_handled_reconcile_at = match progress {
+        Progress::Unseen { .. } => previous.last_handled_reconcile_at.clone(),
+        _ => requested_at(stack).map(ToOwned::to_owned).or_else(|| previous.last_handled_reconcile_at.clone()),
+    };
     status.conditions = conditions::dated(news, &previous.conditions, generation, context.now);
     if matches!(progress, Progress::Refused(_) | Progress::Unseen { .. }) {
         // As with the rest: what was known of the parts stays, with the generation that it was known for.

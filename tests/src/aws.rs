@@ -102,24 +102,6 @@ impl Aws {
         &self.gateway
     }
 
-    /// Where WebSocket clients connect, with `{apiId}` and `{stage}` to fill in.
-    #[must_use]
-    pub fn websocket_template(&self) -> String {
-        format!("ws://{EMULATOR}:{}/_aws/execute-api/{{apiId}}/{{stage}}", self.port)
-    }
-
-    /// Where the pusher posts to connections, with `{apiId}` and `{stage}` to fill in.
-    #[must_use]
-    pub fn management_template(&self) -> String {
-        format!("http://{EMULATOR}:{}/_aws/execute-api/{{apiId}}/{{stage}}", self.port)
-    }
-
-    /// Where clients of one stage connect.
-    #[must_use]
-    pub fn websocket_url(&self, api_id: &str, stage: &str) -> String {
-        self.websocket_template().replace("{apiId}", api_id).replace("{stage}", stage)
-    }
-
     /// The emulator's process id.
     #[must_use]
     pub const fn pid(&self) -> u32 {
@@ -142,6 +124,7 @@ impl Aws {
     pub async fn inventory(&self, needle: &str) -> Result<Inventory> {
         inventory::take(&self.sdk().await, needle).await
     }
+
     /// What the functions with `needle` in their names have logged, which is lost with the emulator.
     pub async fn function_logs(&self, needle: &str) -> Result<String> {
         logs::read(&self.sdk().await, needle).await

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, frame::coding::CloseCode};
 
+use crate::front::{FRAME_BYTES_MAX, outbox::in_frames};
 use crate::poll::{PATIENCE, within};
 use crate::{Context, Error, Result, ensure, ensure_eq};
 
@@ -74,8 +75,8 @@ impl Client {
 
     /// Connects; the inner result is the server's decision.
     ///
-    /// The handshake is our own, because the emulator never answers with a subprotocol and a strict client then
-    /// hides what the server did say.
+    /// The handshake is our own, because a strict client of a library hides the body of a refusal, and a subprotocol
+    /// that was not chosen.
     pub async fn try_connect(url: &str, credentials: Credentials<'_>) -> Result<Result<Self, Refusal>> {
         let work = handshake(url, credentials, None);
         within(PATIENCE, "the WebSocket handshake", work).await.with_context(|| format!("cannot connect to {url}"))
@@ -92,9 +93,17 @@ impl Client {
         self.send_text(&frame.to_string()).await
     }
 
-    /// Sends a frame of text.
+    /// Sends a message of text, in as many frames as API Gateway wants it.
     pub async fn send_text(&mut self, text: &str) -> Result<()> {
-        Ok(self.socket.send(Message::text(text)).await?)
+        self.send_in_frames(text, FRAME_BYTES_MAX).await
+    }
+
+    /// Sends a message of text in frames of this many bytes.
+    pub async fn send_in_frames(&mut self, text: &str, bytes: usize) -> Result<()> {
+        for message in in_frames(text.as_bytes(), bytes) {
+            self.socket.send(message).await?;
+        }
+        Ok(())
     }
 
     /// Sends a binary frame.
@@ -152,8 +161,13 @@ impl Client {
     }
 
     /// Closes the connection as a client does that is done.
-    pub async fn close(mut self) -> Result<()> {
-        let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    pub async fn close(self) -> Result<()> {
+        self.close_with(CloseCode::Normal.into(), "").await
+    }
+
+    /// Closes the connection with a code and a reason.
+    pub async fn close_with(mut self, code: u16, reason: &str) -> Result<()> {
+        let goodbye = CloseFrame { code: code.into(), reason: reason.into() };
         self.socket.close(Some(goodbye)).await?;
         within(PATIENCE, "the end of the connection", async {
             while let Some(Ok(_)) = self.socket.next().await {}

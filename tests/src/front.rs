@@ -1,17 +1,70 @@
-//! A front before API Gateway's management API that treats chosen connections badly.
+//! API Gateway's WebSockets as they are documented, before the emulator, whose own sockets nobody uses.
 //!
-//! The emulator takes every post at once and keeps it for as long as a client does not read. AWS does not: there a post
-//! may take long, be throttled or fail. Who posts through this front meets all of that, for the connections that a test
-//! names; everything else is passed on.
+//! The front ends the clients' WebSockets itself. It reads from the emulator's control plane what a stage serves,
+//! invokes the functions through the emulator's Lambda with API Gateway's events, keeps the open connections, and answers
+//! the management API. Tests can make it treat the posts to chosen connections badly ([`Fault`]).
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`upstream`], [`emulator`] | what is needed of AWS, and the emulator as that |
+//! | [`handshake`], [`authorizer`] | who gets in, and what anybody else is told |
+//! | [`socket`], [`routing`], [`outbox`] | frames and their replies, limits, and what waits for a client that does not read |
+//! | [`management`] | `@connections` |
+//! | [`event`] | what the functions get |
+//! | [`throttle`] | a stage's limit |
+//! | [`http`], [`shared`] | requests and answers; what connections share |
+//!
+//! # Addresses
+//! Local hosts have no subdomains, so an API is named by the path: `/_aws/execute-api/{apiId}/{stage}`. With a `Host`
+//! of `{apiId}.execute-api.…` it is `/{stage}`, as on AWS; any other host is taken for a custom domain, whose first
+//! segment of the path is the mapping's key.
+//!
+//! # What it cannot show
+//! - *Routes are frozen with the deployment*, but when the front first sees that one: a change between `CreateDeployment`
+//!   and the first client is taken for a part of it.
+//! - AWS publishes neither the size of a client's buffer (here [`Limits::buffer_bytes`]) nor whether pings of the
+//!   protocol count as activity (here they do not), nor what becomes of a socket whose stage is gone (here `Forbidden`),
+//!   nor what a client hears of `$connect`'s own body (here nothing), nor whether a frame may name `$connect` as its
+//!   action (here that is `$default`).
+//! - Signatures and permissions are not checked: a caller of the management API must be signed, by whomever, and
+//!   functions are invoked whatever their policies say. TLS, the account's limits, those of URLs and of headers, throttling by
+//!   route, IAM authorization and integrations that are no functions are not there.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub mod authorizer;
+pub mod emulator;
+pub mod event;
+pub mod handshake;
+pub mod http;
+pub mod management;
+pub mod outbox;
+pub mod routing;
+pub mod shared;
+pub mod socket;
+pub mod throttle;
+pub mod upstream;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 
+use tokio::io::{AsyncReadExt, BufReader};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use self::emulator::Emulator;
+use self::http::{Answer, Request, decoded};
+use self::shared::Shared;
+use self::upstream::Upstream;
+use crate::Result;
 use crate::aws::Aws;
-use crate::{Context, Result, ensure};
+
+pub use self::shared::Limits;
+
+/// The largest frame, which cannot be raised.
+pub const FRAME_BYTES_MAX: usize = 32 * 1024;
+/// The largest message, in both directions, which cannot be raised.
+pub const MESSAGE_BYTES_MAX: usize = 128 * 1024;
+
+/// What the system keeps for a client beside the front's own buffer; Linux doubles it.
+const SEND_BUFFER_BYTES: u32 = 64 * 1024;
+const BACKLOG: u32 = 1024;
 
 /// What becomes of the posts to one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +75,21 @@ pub enum Fault {
     Throttle,
     /// 500.
     Fail,
+    /// 410, though the connection is open.
+    Gone,
     /// The caller's connection breaks.
     HangUp,
     /// The post is made, and its answer lost.
     LoseAnswer,
+}
+
+/// The API and the stage that a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The API's id.
+    pub api: String,
+    /// The stage's name.
+    pub stage: String,
 }
 
 /// A running front.
@@ -36,36 +100,28 @@ pub struct Front {
     server: tokio::task::JoinHandle<()>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    upstream: String,
-    client: reqwest::Client,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    faults: HashMap<String, Fault>,
-    posts: HashMap<String, usize>,
-    callers: usize,
-}
-
-/// One request.
-struct Request {
-    method: String,
-    path: String,
-    body: Vec<u8>,
-}
-
 impl Front {
-    /// Starts a front on a free port, in the runtime that calls.
+    /// Starts a front before an emulator on a free port, in the runtime that calls.
     pub async fn start(aws: &Aws) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::before(Arc::new(Emulator::of(aws).await))
+    }
+
+    /// Starts a front before something that is AWS for it, in the runtime that calls.
+    pub fn before(upstream: Arc<dyn Upstream>) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        socket.bind(([127, 0, 0, 1], 0).into())?;
+        let listener = socket.listen(BACKLOG)?;
         let authority = listener.local_addr()?.to_string();
-        let client = reqwest::Client::builder().build()?;
-        let shared = Arc::new(Shared { upstream: aws.endpoint(), client, state: Mutex::default() });
+        let shared = Arc::new(Shared::new(upstream));
         let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Ok(Self { authority, shared, server })
+    }
+
+    /// Where WebSocket clients connect, with `{apiId}` and `{stage}` to fill in.
+    #[must_use]
+    pub fn websocket_template(&self) -> String {
+        format!("ws://{}/_aws/execute-api/{{apiId}}/{{stage}}", self.authority)
     }
 
     /// Where the pusher posts to connections, with `{apiId}` and `{stage}` to fill in.
@@ -74,12 +130,34 @@ impl Front {
         format!("http://{}/_aws/execute-api/{{apiId}}/{{stage}}", self.authority)
     }
 
+    /// Where clients of one stage connect.
+    #[must_use]
+    pub fn websocket_url(&self, api_id: &str, stage: &str) -> String {
+        self.websocket_template().replace("{apiId}", api_id).replace("{stage}", stage)
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Gives connections that open from now on other limits.
+    pub fn limit(&self, limits: Limits) {
+        self.shared.state().limits = limits;
+    }
+
+    /// Tells nobody of a connection's end.
+    pub fn lose_disconnect(&self, connection_id: &str) {
+        self.shared.state().silent.insert(connection_id.to_owned());
+    }
+
     /// Treats the posts to a connection so from now on.
     pub fn set(&self, connection_id: &str, fault: Fault) {
         self.shared.state().faults.insert(connection_id.to_owned(), fault);
     }
 
-    /// Passes everything on from now on.
+    /// Treats all posts well from now on.
     pub fn mend(&self) {
         self.shared.state().faults.clear();
     }
@@ -109,79 +187,77 @@ impl Drop for Front {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts a post and says what is to become of it.
-    fn fault(&self, path: &str) -> Option<Fault> {
-        let connection_id = path.rsplit('/').next().unwrap_or_default();
-        let mut state = self.state();
-        *state.posts.entry(connection_id.to_owned()).or_default() += 1;
-        state.faults.get(connection_id).copied()
-    }
-}
-
 /// Answers until it is dropped. What goes wrong with a caller is the caller's to tell.
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((caller, _)) = listener.accept().await {
-        shared.state().callers += 1;
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            let _ = answer(BufReader::new(caller), &shared).await;
+            let _ = caller.set_nodelay(true);
+            let _ = answer(BufReader::new(caller), shared).await;
         });
     }
 }
 
-/// Answers one request after the other.
-async fn answer(mut caller: BufReader<TcpStream>, shared: &Shared) -> Result<()> {
-    while let Some(request) = read(&mut caller).await? {
-        let (status, kind, body) = match shared.fault(&request.path) {
-            None => pass_on(request, shared).await?,
-            Some(Fault::Throttle) => (429, "LimitExceededException".to_owned(), "{}".to_owned()),
-            Some(Fault::Fail) => (500, String::new(), "{}".to_owned()),
-            Some(Fault::HangUp) => return Ok(()),
-            Some(Fault::LoseAnswer) => return pass_on(request, shared).await.map(|_| ()),
-            // Until the caller has had enough and closes, or sends what is no business of ours.
-            Some(Fault::Hang) => return caller.read_u8().await.map(|_| ()).map_err(Into::into),
+/// Answers one request after the other, or serves the WebSocket that one asks for.
+async fn answer(mut caller: BufReader<TcpStream>, shared: Arc<Shared>) -> Result<()> {
+    let mut is_known = false;
+    while let Some(request) = Request::read(&mut caller).await? {
+        let (address, rest) = address(&shared, &request).await?;
+        if handshake::is_asked_for(&request) {
+            let address = address.filter(|_| rest.is_empty());
+            return handshake::answer(shared, &request, address, caller).await;
+        }
+        let body = request.body(&mut caller).await?;
+        let Some(connection_id) = rest.strip_prefix("@connections/") else {
+            Answer::ok(403, r#"{"message":"Forbidden"}"#).write(&mut caller).await?;
+            continue;
         };
-        let retry = if status == 429 { "Retry-After: 1\r\n" } else { "" };
-        let head = format!(
-            "HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\nx-amzn-ErrorType: {kind}\r\n{retry}Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        caller.write_all(head.as_bytes()).await?;
-        caller.write_all(body.as_bytes()).await?;
+        if !std::mem::replace(&mut is_known, true) {
+            shared.state().callers += 1;
+        }
+        let made = management::answer(&shared, &request, address.as_ref(), connection_id, &body);
+        let answer = match fault(&shared, &request, connection_id) {
+            None => made.await?,
+            Some(Fault::Throttle) => management::throttled(),
+            Some(Fault::Fail) => Answer::ok(500, "{}"),
+            Some(Fault::Gone) => management::gone(),
+            Some(Fault::HangUp) => return Ok(()),
+            Some(Fault::LoseAnswer) => return made.await.map(drop),
+            // Until the caller has had enough and closes, or sends what is no business of ours.
+            Some(Fault::Hang) => return caller.read_u8().await.map(drop).map_err(Into::into),
+        };
+        answer.write(&mut caller).await?;
     }
     Ok(())
 }
 
-async fn pass_on(request: Request, shared: &Shared) -> Result<(u16, String, String)> {
-    let url = format!("{}{}", shared.upstream, request.path);
-    let answer = shared.client.request(request.method.parse()?, url).body(request.body).send().await?;
-    let kind = answer.headers().get("x-amzn-errortype").and_then(|kind| kind.to_str().ok());
-    let kind = kind.unwrap_or_default().to_owned();
-    Ok((answer.status().as_u16(), kind, answer.text().await?))
+/// Counts a post and says what is to become of it.
+fn fault(shared: &Shared, request: &Request, connection_id: &str) -> Option<Fault> {
+    if request.method != "POST" {
+        return None;
+    }
+    let mut state = shared.state();
+    *state.posts.entry(connection_id.to_owned()).or_default() += 1;
+    state.faults.get(connection_id).copied()
 }
 
-/// The next request; nothing when the caller has closed.
-async fn read(caller: &mut BufReader<TcpStream>) -> Result<Option<Request>> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if caller.read_line(&mut head).await? == 0 {
-            return Ok(None);
-        }
-    }
-    let mut words = head.split_ascii_whitespace();
-    let method = words.next().context("no method")?.to_owned();
-    let path = words.next().context("no path")?.to_owned();
-    let header = |name: &str| {
-        let headers = head.lines().filter_map(|line| line.split_once(':'));
-        headers.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+/// What a request is for, and the rest of its path; no address when nothing answers to it.
+async fn address(shared: &Shared, request: &Request) -> Result<(Option<Address>, String)> {
+    let path = decoded(&request.path);
+    let host = request.header("host").and_then(|host| host.split(':').next()).unwrap_or_default();
+    let next = |path: &str| {
+        let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+        (first.to_owned(), rest.to_owned())
     };
-    ensure!(header("transfer-encoding").is_none(), "a body in chunks is not understood here");
-    let mut body = vec![0; header("content-length").map_or(Ok(0), str::parse)?];
-    caller.read_exact(&mut body).await?;
-    Ok(Some(Request { method, path, body }))
+    if let Some(path) = path.strip_prefix("/_aws/execute-api/") {
+        let (api, rest) = next(path);
+        let (stage, rest) = next(&rest);
+        return Ok((Some(Address { api, stage }), rest));
+    }
+    let (first, rest) = next(path.trim_start_matches('/'));
+    if let Some((api, _)) = host.split_once(".execute-api.") {
+        return Ok((Some(Address { api: api.to_owned(), stage: first }), rest));
+    }
+    let mapped = shared.upstream.mapping(host, &first).await?;
+    Ok((mapped.map(|(api, stage)| Address { api, stage }), rest))
 }

@@ -6,7 +6,7 @@
 //! | [`testbed`] | everything together, shared by the tests of a process; [`story`] runs one test on it |
 //! | [`kubernetes`] | etcd, kube-apiserver, `kubectl` and the CRD |
 //! | [`aws`] | the emulator, and an inventory of what exists in it |
-//! | [`front`] | a front before the management API that treats chosen connections badly |
+//! | [`front`] | API Gateway's WebSockets as they are documented, before the emulator |
 //! | [`gateway`] | the proxy that refuses what AWS refuses, and injects faults |
 //! | [`issuer`] | keys over HTTP and the tokens that they sign |
 //! | [`stack`] | one `SumuStack` as its users see it |
@@ -22,7 +22,7 @@
 //! # Invariants
 //! - Nothing waits without a deadline, and nothing lets time pass but [`poll`].
 //! - Nothing survives the process that started it, however that one ends.
-//! - Whatever talks to AWS got the address from [`aws::Aws`].
+//! - Whatever talks to AWS got the address from [`aws::Aws`], and what speaks WebSocket from [`front::Front`].
 
 pub mod aws;
 pub mod backend;

@@ -18,6 +18,8 @@ pub struct Settings {
     pub resync_seconds: Option<u32>,
     /// More arguments.
     pub arguments: Vec<String>,
+    /// What its log is called, when it runs beside another one for the same namespace.
+    pub log: Option<String>,
     /// Another identity than the administrator's.
     pub kubeconfig: Option<PathBuf>,
 }
@@ -63,13 +65,14 @@ impl Operator {
     ///
     /// Operators for the same namespace write one log, one after the other.
     pub fn start(testbed: &Testbed, settings: &Settings) -> Result<Self> {
-        let name = format!("operator-{}", settings.namespace.as_deref().unwrap_or("all"));
+        let name = settings.log.as_deref().or(settings.namespace.as_deref()).unwrap_or("all");
+        let name = format!("operator-{name}");
         let kubeconfig = settings.kubeconfig.clone().unwrap_or_else(|| testbed.kubernetes().kubeconfig());
         let mut program = Program::new(name, workspace::program("sumu-operator")?)
-            .arguments(["run", "--log-format", "json", "--region", REGION])
+            .arguments(["run", "--log-format", "json", "--region", REGION, "--metrics-address", "127.0.0.1:0"])
             .arguments(["--aws-endpoint-url", &testbed.aws().endpoint()])
-            .arguments(["--websocket-endpoint", &testbed.aws().websocket_template()])
-            .arguments(["--management-endpoint", &testbed.aws().management_template()])
+            .arguments(["--websocket-endpoint", &testbed.front().websocket_template()])
+            .arguments(["--management-endpoint", &testbed.front().management_template()])
             .argument("--functions-dir")
             .argument(testbed.functions()?)
             .arguments(&settings.arguments)
@@ -118,6 +121,20 @@ impl Operator {
     pub fn passes(&self) -> Result<Vec<Pass>> {
         let log = self.log()?;
         Ok(log.into_iter().filter(|line| field(line, "message") == Some(&"pass finished".into())).map(pass).collect())
+    }
+
+    /// How often it has logged this message.
+    pub fn said(&self, message: &str) -> Result<usize> {
+        Ok(self.log()?.iter().filter(|line| field(line, "message") == Some(&message.into())).count())
+    }
+
+    /// Asks it over HTTP for `/metrics` and the like, and returns status and text.
+    pub async fn ask(&self, path: &str) -> Result<(u16, String)> {
+        let log = self.log()?;
+        let serving = log.iter().rfind(|line| field(line, "message") == Some(&"serving metrics".into()));
+        let address = serving.and_then(|line| field(line, "address")?.as_str()).context("it serves no metrics yet")?;
+        let answer = reqwest::get(format!("http://{address}{path}")).await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
     }
 
     /// How much memory it holds for itself, in KiB: without the pages of its executable, which a debug build fills with

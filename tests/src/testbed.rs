@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::aws::Aws;
 use crate::backend::Backend;
 use crate::folder::Folder;
+use crate::front::Front;
 use crate::issuer::Issuer;
 use crate::kubernetes::Kubernetes;
 use crate::poll::within;
@@ -19,6 +20,7 @@ const STORY_WITHIN: Duration = Duration::from_mins(5);
 pub struct Testbed {
     // In the order in which they are to end.
     kubernetes: Kubernetes,
+    front: Front,
     aws: Aws,
     issuer: Issuer,
     functions: OnceLock<PathBuf>,
@@ -32,7 +34,10 @@ impl Testbed {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = Folder::new()?;
         match Self::parts(&folder).await {
-            Ok((kubernetes, aws, issuer)) => Ok(Self { kubernetes, aws, issuer, functions: OnceLock::new(), folder }),
+            Ok((kubernetes, aws, issuer)) => {
+                let front = Front::start(&aws).await?;
+                Ok(Self { kubernetes, front, aws, issuer, functions: OnceLock::new(), folder })
+            }
             Err(error) => {
                 folder.keep();
                 Err(error)
@@ -82,6 +87,12 @@ impl Testbed {
     #[must_use]
     pub const fn aws(&self) -> &Aws {
         &self.aws
+    }
+
+    /// Its WebSockets: clients connect here, and functions post here.
+    #[must_use]
+    pub const fn front(&self) -> &Front {
+        &self.front
     }
 
     /// Its token issuer.

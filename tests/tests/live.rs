@@ -10,14 +10,20 @@ mod crd;
 mod drift;
 #[path = "live/elsewhere.rs"]
 mod elsewhere;
+#[path = "live/events.rs"]
+mod events;
 #[path = "live/faults.rs"]
 mod faults;
 #[path = "live/keys.rs"]
 mod keys;
+#[path = "live/leader.rs"]
+mod leader;
 #[path = "live/lifecycle.rs"]
 mod lifecycle;
 #[path = "live/messages.rs"]
 mod messages;
+#[path = "live/metrics.rs"]
+mod metrics;
 #[path = "live/neighbours.rs"]
 mod neighbours;
 #[path = "live/presence.rs"]
@@ -28,6 +34,8 @@ mod protocol;
 mod push;
 #[path = "live/refusals.rs"]
 mod refusals;
+#[path = "live/requests.rs"]
+mod requests;
 #[path = "live/scene.rs"]
 mod scene;
 #[path = "live/secrets.rs"]

@@ -315,6 +315,20 @@ fn the_document_of_metrics_has_each_metric_that_there_is_and_no_other() -> Resul
 }
 
 #[test]
+fn the_document_of_the_operators_metrics_has_each_that_there_is_and_no_other() -> Result<()> {
+    let document = std::fs::read_to_string(workspace::root().join("docs/operator-metrics.md"))?;
+    let (_, table) = document.split_once("| metric | ").context("no table of metrics")?;
+    let rows: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    let expected = sumu_operator::metrics::ALL.map(|(name, kind, labels)| {
+        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+        format!("| `{name}` | {kind} | {} | ", labels.join(", "))
+    });
+    ensure_eq!(rows.len(), expected.len(), "the number of rows");
+    let missing = expected.into_iter().filter(|row| !rows.iter().any(|line| line.starts_with(row.as_str())));
+    none(&missing.collect::<Vec<_>>(), "docs/operator-metrics.md has a row for each metric, which begins so")
+}
+
+#[test]
 fn what_metrics_are_divided_by_is_every_word_that_the_functions_know() -> Result<()> {
     let source = |file: &str| std::fs::read_to_string(workspace::root().join("lambdas/src").join(file));
     let same = |dimension: &metric::Dimension, mut known: Vec<&str>| {

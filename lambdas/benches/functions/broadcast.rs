@@ -39,14 +39,16 @@ pub async fn run() -> Result<(), Failure> {
             seen.missed.to_string(),
             seen.repeated.to_string(),
             seen.most_in_a_second.to_string(),
+            (seen.most_in_ten_seconds / 10).to_string(),
             format!("{:.0}", took.as_secs_f64()),
         ]
     };
     let title = format!("A broadcast to {CONNECTIONS} connections by {WORKERS} workers, maxRate {MAX_RATE}");
-    let columns = ["", "killed", "lost", "repeated", "most posts in a second", "took (s)"];
+    let columns = ["", "killed", "lost", "repeated", "most posts in a second", "of ten, a second", "took (s)"];
     table::print(&title, columns, &[line("undisturbed", &undisturbed), line("every worker killed once", &killed)]);
     for Run { kills, seen, .. } in [&undisturbed, &killed] {
-        let too_fast = seen.most_in_a_second > MAX_RATE as usize;
+        // What is counted is when posts arrive. On a busy machine those of one second are seen in the next.
+        let too_fast = seen.most_in_ten_seconds > 10 * MAX_RATE as usize;
         if seen.missed > 0 || seen.repeated > kills * PAGE_ROWS || too_fast {
             return Err(format!("not as promised: {seen:?} after {kills} kills").into());
         }

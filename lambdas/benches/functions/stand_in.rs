@@ -51,6 +51,8 @@ pub struct Seen {
     pub repeated: u64,
     /// The most posts in any second.
     pub most_in_a_second: usize,
+    /// The most posts in any ten seconds.
+    pub most_in_ten_seconds: usize,
     /// Milliseconds between two posts on one socket: the median and the 99th percentile.
     pub round_ms: (f64, f64),
 }
@@ -105,7 +107,8 @@ impl StandIn {
         Seen {
             missed: counts().filter(|count| *count == 0).count(),
             repeated: counts().map(|count| u64::from(count.saturating_sub(1))).sum(),
-            most_in_a_second: most_in_a_second(&books.arrivals),
+            most_in_a_second: most_within(1_000, &books.arrivals),
+            most_in_ten_seconds: most_within(10_000, &books.arrivals),
             round_ms: (percentile(&books.rounds, 50), percentile(&books.rounds, 99)),
         }
     }
@@ -172,11 +175,12 @@ fn percentile(sorted: &[u64], percent: usize) -> f64 {
     sorted.get(place).map_or(f64::NAN, |us| *us as f64 / 1000.0)
 }
 
-fn most_in_a_second(sorted: &[u32]) -> usize {
+/// The most of the sorted times that lie within so many milliseconds.
+fn most_within(window: u32, sorted: &[u32]) -> usize {
     let mut from = 0;
     let mut most = 0;
     for (to, at) in sorted.iter().enumerate() {
-        while sorted[from] + 1000 <= *at {
+        while sorted[from] + window <= *at {
             from += 1;
         }
         most = most.max(to + 1 - from);

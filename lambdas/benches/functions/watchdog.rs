@@ -35,10 +35,10 @@ pub async fn run() -> Result<(), Failure> {
 
 #[expect(clippy::cast_precision_loss, reason = "for the eye")]
 async fn records_a_second(batch: usize, records: usize) -> Result<(f64, f64), Failure> {
-    let stand_in = StandIn::start(records, Duration::ZERO, STORE_TIME).await?;
+    let stand_in = StandIn::start(records + batch, Duration::ZERO, STORE_TIME).await?;
     let mut watchdog = Function::start(env!("CARGO_BIN_EXE_watchdog"), &[], &watchdog_environment(&stand_in)).await?;
     // The first batch opens the sockets.
-    watchdog.invoke(event(0..batch)).await?;
+    watchdog.invoke(event(records..records + batch)).await?;
     let (cpu, started) = (CpuTime::of(watchdog.id())?, Instant::now());
     for first in (0..records).step_by(batch) {
         let answer = watchdog.invoke(event(first..first + batch)).await?;

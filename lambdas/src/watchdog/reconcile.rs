@@ -1,9 +1,12 @@
 //! Brings one user's item in the presence table in line with the truth, and announces every change of it.
 //!
-//! Flow, repeated until nothing is left to do:
+//! Flow:
 //! 1. read the item; if its version was not announced, announce it and note that;
 //! 2. ask the connections table for the truth; if the item says otherwise, write it with the next version, on
-//!    condition that the version is still the one read.
+//!    condition that the version is still the one read, and announce that.
+//!
+//! Whoever finds that another run was faster begins anew. Nobody asks for the truth once more at the end: who comes or
+//! goes after it was asked for has a record of their own.
 //!
 //! With a grace period there is a state between `ONLINE` and `OFFLINE`, of which nobody is told but the departures
 //! queue, and that queue gives the departure back when its time is over:
@@ -93,32 +96,42 @@ impl<L: LiveConnections, P: Presence, Q: Queue, T: Topic, C: Clock> Reconciler<L
         let grace_ms = self.departures.as_ref().map(|departures| u64::from(departures.grace_period_seconds) * 1000);
         let mut announced = 0;
         let mut conflicts = 0;
+        // What this run knows to be in the table, so that it need not be read again.
+        let mut known: Option<PresenceItem> = None;
+        let mut is_judged = false;
         loop {
-            let item = self.presence.read(user_id).await?.unwrap_or(NEVER_SEEN);
-            let written = if item.announced < item.version {
+            let item = match known.take() {
+                Some(item) => item,
+                None => self.presence.read(user_id).await?.unwrap_or(NEVER_SEEN),
+            };
+            let (written, next) = if item.announced < item.version {
                 announced += self.announce(user_id, &item).await?;
-                self.presence.mark_announced(user_id, item.version).await?
+                let told = PresenceItem { announced: item.version, ..item };
+                (self.presence.mark_announced(user_id, item.version).await?, told)
+            } else if is_judged {
+                // Whoever comes or goes from here on has a record of their own.
+                return Ok(announced);
             } else {
                 let now = self.clock.now();
                 let there = self.connections.any(user_id, now).await?;
                 let is_over = departed == Some(item.version)
                     || grace_ms.is_none_or(|grace_ms| now >= item.changed_at.saturating_add(grace_ms));
-                match next(&item, there, now, grace_ms.is_some(), is_over) {
-                    None => return Ok(announced),
-                    Some(next) => {
-                        let written = self.presence.change(user_id, &next).await?;
-                        if written == Written::Done {
-                            self.changes.changed(&next);
-                        }
-                        written
-                    }
+                let Some(next) = next(&item, there, now, grace_ms.is_some(), is_over) else { return Ok(announced) };
+                let written = self.presence.change(user_id, &next).await?;
+                if written == Written::Done {
+                    self.changes.changed(&next);
                 }
+                is_judged = written == Written::Done;
+                (written, next)
             };
-            if written == Written::Conflict {
-                conflicts += 1;
-                if conflicts == CONFLICTS_MAX {
-                    return Err(ReconcileError::Contended);
-                }
+            if written == Written::Done {
+                known = Some(next);
+                continue;
+            }
+            is_judged = false;
+            conflicts += 1;
+            if conflicts == CONFLICTS_MAX {
+                return Err(ReconcileError::Contended);
             }
         }
     }

@@ -28,7 +28,9 @@ use crate::observed::{Observed, ResourceId};
 use crate::plan::Step;
 use crate::stack::Location;
 use crate::stack::name::{Account, Names, Owner, Tags};
-pub use calls::{Calls, counted};
+#[cfg(test)]
+pub(crate) use calls::tests;
+pub use calls::{Attempt, Calls, attempts, counted};
 
 /// The newest behaviour whose changes we have read.
 const BEHAVIOR: fn() -> BehaviorVersion = BehaviorVersion::v2026_01_12;
@@ -63,6 +65,12 @@ impl Aws {
             log_groups: logs::LogGroups::new(&config),
             gateway: apigateway::Gateway::new(&config),
         })
+    }
+
+    /// Lets the next look read the tags that are otherwise read once an hour.
+    pub fn forget_tags(&self, names: &Names) {
+        self.queues.forget_tags(names);
+        self.log_groups.forget_tags(names);
     }
 
     /// The account and region.

@@ -176,7 +176,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// The class of a service's error.
-fn classify(code: &str, message: &str, status: u16) -> Kind {
+pub(super) fn classify(code: &str, message: &str, status: u16) -> Kind {
     match code {
         "ResourceNotFoundException"
         | "NotFoundException"

@@ -1,14 +1,16 @@
 //! The calls to the API server about one object.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use kube::api::{Patch, PatchParams};
 use kube::core::error_boundary::DeserializeGuard;
-use kube::{Api, Client, Resource as _, ResourceExt as _};
+use kube::{Api, Resource as _, ResourceExt as _};
 use serde::Serialize;
 use serde_json::json;
 
-use super::Error;
+use super::{Context, Error};
+use crate::metrics::{Metrics, Write};
 use crate::sumu_stack::{SumuStack, SumuStackStatus};
 
 /// Keeps the object until its AWS resources are gone.
@@ -24,12 +26,14 @@ pub(super) type Guarded = DeserializeGuard<SumuStack>;
 pub(super) struct Stacks {
     api: Api<Guarded>,
     name: String,
+    metrics: Arc<Metrics>,
 }
 
 impl Stacks {
-    pub(super) fn of(client: &Client, stack: &Guarded) -> Self {
+    pub(super) fn of(context: &Context, stack: &Guarded) -> Self {
         let namespace = stack.namespace().unwrap_or_default();
-        Self { api: Api::namespaced(client.clone(), &namespace), name: stack.name_any() }
+        let api = Api::namespaced(context.client.clone(), &namespace);
+        Self { api, name: stack.name_any(), metrics: Arc::clone(&context.metrics) }
     }
 
     pub(super) async fn read(&self) -> Result<Option<Guarded>, Error> {
@@ -62,6 +66,7 @@ impl Stacks {
     ) -> Result<(), Error> {
         let patch = json!({ "metadata": { "resourceVersion": stack.resource_version(), "finalizers": finalizers } });
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        self.metrics.wrote(Write::Finalizer);
         match self.api.patch(&self.name, &parameters, &Patch::Merge(&patch)).await {
             Ok(_) => Ok(()),
             // The object is gone, and with it its finalizers.
@@ -74,9 +79,9 @@ impl Stacks {
     pub(super) async fn write_status(
         &self,
         stack: &SumuStack,
-        status: SumuStackStatus,
+        status: &SumuStackStatus,
     ) -> Result<Option<String>, Error> {
-        if stack.status.as_ref() == Some(&status) {
+        if stack.status.as_ref() == Some(status) {
             return Ok(stack.resource_version());
         }
         let patch = json!({
@@ -102,6 +107,7 @@ impl Stacks {
         parameters: &PatchParams,
         patch: &Patch<P>,
     ) -> Result<Option<String>, Error> {
+        self.metrics.wrote(Write::Status);
         match self.api.patch_status(&self.name, parameters, patch).await {
             Ok(written) => Ok(written.resource_version()),
             Err(kube::Error::Api(error)) if error.code == 404 => Ok(None),

@@ -20,6 +20,8 @@ struct Remembered {
     /// The object's version after our last write.
     version: Option<String>,
     due: Option<Instant>,
+    /// Whether the last pass saw the spec as it is now in place.
+    is_settled: bool,
     /// The steps of the last pass, as one number, and how often they came before.
     steps: u64,
     repeats: u32,
@@ -43,6 +45,7 @@ impl Memory {
             remembered.generation = generation;
             remembered.attempts = 0;
             remembered.repeats = 0;
+            remembered.is_settled = false;
         }
         let before = remembered.attempts;
         remembered.attempts = before.saturating_add(1);
@@ -103,9 +106,16 @@ impl Memory {
         let remembered = all.entry(uid.to_owned()).or_default();
         remembered.version = version;
         remembered.due = Some(due);
+        remembered.is_settled = is_settled;
         if is_settled {
             remembered.attempts = 0;
         }
+    }
+
+    /// Whether the spec, as it was when this pass was counted, was in place at the end of the pass before. What differs
+    /// now was changed by somebody else.
+    pub(super) fn was_settled(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|remembered| remembered.is_settled)
     }
 
     /// How long there is still to wait, when nobody but us has changed the object since the last pass: our own
@@ -164,6 +174,18 @@ mod tests {
         assert!(memory.saw_deleting("unknown", true, true).is_some_and(|left| !left.is_zero()));
         memory.saw("doubtful", true);
         assert!(memory.saw_deleting("doubtful", true, false).is_some_and(|left| !left.is_zero()));
+    }
+
+    #[test]
+    fn what_differs_after_a_change_of_the_spec_or_a_restart_is_no_drift() {
+        let memory = Memory::default();
+        memory.count("u", Some(1));
+        assert!(!memory.was_settled("u"));
+        memory.remember("u", None, Instant::now(), true);
+        memory.count("u", Some(1));
+        assert!(memory.was_settled("u"));
+        memory.count("u", Some(2));
+        assert!(!memory.was_settled("u"));
     }
 
     #[test]

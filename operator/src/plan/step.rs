@@ -265,6 +265,31 @@ impl Step {
         }
     }
 
+    /// What kind of thing the call is about, in one word.
+    #[must_use]
+    pub const fn resource(&self) -> &'static str {
+        match self {
+            Self::Table(..) => "table",
+            Self::Queue(..) => "queue",
+            Self::Topic(..) => "topic",
+            Self::Role(..) => "role",
+            Self::LogGroup(..) => "log_group",
+            Self::Function(..) => "function",
+            Self::Source(..) => "event_source",
+            Self::Gateway(_) => "api",
+        }
+    }
+
+    /// Whether the call makes, changes or deletes something, as its text says.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self.to_string().chars().next() {
+            Some('+') => "create",
+            Some('-') => "delete",
+            _ => "change",
+        }
+    }
+
     /// Steps of one lane are carried out one after the other.
     #[must_use]
     pub fn lane(&self) -> Lane {

@@ -2,6 +2,8 @@
 
 mod conditions;
 mod described;
+mod events;
+mod kstatus;
 
 use std::fmt::Write as _;
 

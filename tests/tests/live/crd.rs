@@ -259,7 +259,7 @@ fn kubectl_knows_the_short_name_and_shows_the_columns() -> Result<()> {
         testbed.kubernetes().kubectl_ok(&arguments, &minimal().to_string()).await?;
         let table = testbed.kubernetes().kubectl_ok(&["get", "sumu", "--namespace", &namespace], "").await?;
         let header: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
-        ensure_eq!(header, ["NAME", "READY", "STATUS", "ENDPOINT", "AGE"], "the columns");
+        ensure_eq!(header, ["NAME", "READY", "REASON", "ENDPOINT", "AGE"], "the columns");
         Ok(())
     })
 }

@@ -101,10 +101,12 @@ async fn addresses_answer(scene: &Scene) -> Result<()> {
     let mut alice = scene.connect("alice").await?;
     let pong = alice.ping().await?;
     let connection = text(&pong, "/connectionId")?;
-    // The emulator takes this call unsigned.
-    let url = format!("{}/@connections/{connection}", scene.text("/managementEndpoint")?);
-    let posted = reqwest::Client::new().post(url).body("by hand").send().await?;
-    ensure!(posted.status().is_success(), "the management endpoint answers {}", posted.status());
+    let endpoint = aws_sdk_apigatewaymanagement::config::Builder::from(&scene.sdk().await)
+        .endpoint_url(scene.text("/managementEndpoint")?)
+        .build();
+    let posts = aws_sdk_apigatewaymanagement::Client::from_conf(endpoint);
+    let data = aws_sdk_apigatewaymanagement::primitives::Blob::new("by hand");
+    posts.post_to_connection().connection_id(connection).data(data).send().await?;
     ensure_eq!(alice.next_text().await?, "by hand", "what was posted");
     Ok(())
 }
@@ -114,12 +116,12 @@ async fn kubectl_shows_the_columns(scene: &Scene) -> Result<()> {
     let lines: Vec<&str> = shown.lines().collect();
     let [head, row] = lines[..] else { return Err(sumu_tests::Error::new(format!("not two lines: {shown}"))) };
     let columns: Vec<&str> = head.split_whitespace().collect();
-    ensure_eq!(columns, ["NAME", "READY", "STATUS", "ENDPOINT", "AGE"], "the columns");
+    ensure_eq!(columns, ["NAME", "READY", "REASON", "ENDPOINT", "AGE"], "the columns");
     let object = scene.stack.object().await?;
-    let message = text(condition(&object, "Ready").context("no condition Ready")?, "/message")?;
+    let reason = text(condition(&object, "Ready").context("no condition Ready")?, "/reason")?;
     let endpoint = scene.text("/endpoint")?;
     let cells: Vec<&str> = row.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-    ensure_eq!(cells[..4], ["live", "True", message, endpoint], "the row: {row}");
+    ensure_eq!(cells[..4], ["live", "True", reason, endpoint], "the row: {row}");
     Ok(())
 }
 

@@ -39,15 +39,14 @@ fn one_stack_from_its_manifest_to_a_client_and_to_nothing() -> Result<()> {
 
         let endpoint = status["endpoint"].as_str().context("no endpoint")?;
         let api = status["apiId"].as_str().context("no API")?;
-        ensure_eq!(endpoint, testbed.aws().websocket_url(api, "live"), "the clients' URL");
+        ensure_eq!(endpoint, testbed.front().websocket_url(api, "live"), "the clients' URL");
         let token = testbed.issuer().token("alice").sign()?;
         for credentials in [Credentials::Query(&token), Credentials::Header(&token), Credentials::Subprotocol(&token)] {
             let mut client = Client::connect(endpoint, credentials).await?;
             client.ensure_silent().await?;
             client.close().await?;
         }
-        // The emulator answers 500, not 401, when it is the authorizer that misses the token.
-        Client::refused(endpoint, Credentials::Nothing).await?;
+        ensure_eq!(Client::refused(endpoint, Credentials::Nothing).await?, 401, "without a token");
         ensure_eq!(Client::refused(endpoint, Credentials::Query("wrong")).await?, 403, "with a bad token");
 
         let logs = testbed.aws().function_logs(&namespace).await?;

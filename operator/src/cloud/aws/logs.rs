@@ -45,6 +45,12 @@ impl LogGroups {
         Ok(found.await?.into_iter().flatten().collect())
     }
 
+    pub(super) fn forget_tags(&self, names: &Names) {
+        for function in Function::ALL {
+            self.tags.forget(&names.log_group_arn(function));
+        }
+    }
+
     async fn list(&self, prefix: &str) -> Result<BTreeMap<String, Listed>, CloudError> {
         let mut found = BTreeMap::new();
         let mut pages = self.client.describe_log_groups().log_group_name_prefix(prefix).into_paginator().items().send();

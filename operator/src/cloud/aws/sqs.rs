@@ -45,6 +45,13 @@ impl Queues {
         Ok(found.into_iter().flatten().collect())
     }
 
+    pub(super) fn forget_tags(&self, names: &Names) {
+        let urls = lock(&self.urls);
+        for url in QueueId::ALL.iter().filter_map(|id| urls.get(&names.queue(*id))) {
+            self.tags.forget(url);
+        }
+    }
+
     async fn read_one(&self, id: QueueId, names: &Names) -> Result<Option<(QueueId, QueueState)>, CloudError> {
         let name = names.queue(id);
         let Some(url) = self.url(&name).await? else { return Ok(None) };
