@@ -11,12 +11,14 @@
 //! | [`wire`] | answers, and errors in the form of each service |
 //! | [`rule`] | what a rule is; the rules are in `rules`, one file a service |
 //! | [`fault`] | faults: which calls they hit and what becomes of these |
+//! | `history` | what has passed |
 //! | `facts`, `learn` | what rules know: asked of the emulator, or remembered of what has passed |
 //! | `server` | the proxy itself |
 
 pub mod call;
 mod facts;
 pub mod fault;
+mod history;
 mod learn;
 pub mod rule;
 mod rules;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 pub use facts::Pace;
+pub use history::Seen;
 
 use crate::{Result, ensure};
 use fault::{Fault, Injected};
@@ -87,6 +90,12 @@ impl Gateway {
     /// Ends all faults.
     pub fn mend(&self) {
         self.shared.faults.clear();
+    }
+
+    /// The calls that were signed with an access key, in the order in which they were answered.
+    #[must_use]
+    pub fn seen(&self, caller: &str) -> Vec<Seen> {
+        self.shared.history.of(caller)
     }
 
     /// How often a rule has changed the outcome of a call.

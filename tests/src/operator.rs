@@ -22,6 +22,8 @@ pub struct Settings {
     pub log: Option<String>,
     /// Another identity than the administrator's.
     pub kubeconfig: Option<PathBuf>,
+    /// Another access key for AWS than the testbed's, by which its calls are told from others'.
+    pub key: Option<String>,
 }
 
 impl Settings {
@@ -79,7 +81,7 @@ impl Operator {
             // Clean, so that what the developer has set for AWS or a cluster reaches neither.
             .clean_environment()
             .variable("KUBECONFIG", kubeconfig)
-            .variable("AWS_ACCESS_KEY_ID", KEY)
+            .variable("AWS_ACCESS_KEY_ID", settings.key.as_deref().unwrap_or(KEY))
             .variable("AWS_SECRET_ACCESS_KEY", KEY)
             // As in its image: glibc otherwise keeps the tens of megabytes that an upload needs for a second.
             .variable("MALLOC_MMAP_THRESHOLD_", "131072")

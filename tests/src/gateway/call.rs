@@ -38,6 +38,8 @@ pub struct Call {
     pub operation: String,
     /// The members of the path, decoded, in their order.
     pub ids: Vec<String>,
+    /// The access key of who calls; empty for a call that is not signed.
+    pub caller: String,
     query: String,
     body: Bytes,
     is_form: bool,
@@ -136,7 +138,8 @@ impl Call {
             (service, operation, Vec::new(), true)
         };
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        Some(Self { service, operation, ids, query, body: body.clone(), is_form, input: OnceLock::new() })
+        let caller = caller(&parts.headers).unwrap_or_default().to_owned();
+        Some(Self { service, operation, ids, caller, query, body: body.clone(), is_form, input: OnceLock::new() })
     }
 
     /// The input: the JSON that was sent, or the fields of the form.
@@ -175,6 +178,13 @@ impl Call {
     pub fn speaks_of(&self, text: &str) -> bool {
         let body = std::str::from_utf8(&self.body).unwrap_or_default();
         body.contains(text) || self.ids.iter().any(|id| id.contains(text))
+    }
+
+    /// What only the same call has.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let body = String::from_utf8_lossy(&self.body);
+        format!("{} {} {} {} {body}", self.service.name(), self.operation, self.ids.join("/"), self.query)
     }
 
     /// Whether it changes nothing.
@@ -216,6 +226,13 @@ fn by_path(method: &Method, path: &str) -> Option<(Service, &'static str, Vec<St
         }
         pattern.next().is_none().then_some((*service, *operation, ids))
     })
+}
+
+/// The access key in a signature of version 4.
+fn caller(headers: &HeaderMap) -> Option<&str> {
+    let signature = headers.get("authorization")?.to_str().ok()?;
+    let (_, credential) = signature.split_once("Credential=")?;
+    credential.split('/').next()
 }
 
 /// The services of forms tell theirs only by the scope of the signature.

@@ -4,13 +4,14 @@
 //! the one that happens to it; each counts by itself the calls that it is for.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::call::{Call, Service};
 use super::wire::{Answer, Refusal};
@@ -24,12 +25,24 @@ pub enum Act {
     Reply(Answer),
     /// It does not reach AWS, and its connection breaks.
     Drop,
+    /// It does not reach AWS, and nothing comes back until the caller gives up.
+    Hang,
     /// It reaches AWS; then its connection breaks without an answer.
     LoseAnswer,
+    /// It reaches AWS, whatever it says; this comes back instead.
+    Replace(Answer),
     /// It reaches AWS; half of the answer's body comes back, then its connection breaks.
     CutAnswer,
+    /// It reaches AWS; the answer's body comes back a byte at a time, with this pause between two.
+    Trickle(Duration),
+    /// It reaches AWS, and its answer waits until the hold is released.
+    Hold(Hold),
+    /// It is a read, and is answered as the last same read before the fault began, if there was one.
+    Stale,
     /// It reaches AWS, and the JSON of a good answer is changed on its way back.
     Rewrite(Arc<dyn Fn(&mut Value) + Send + Sync>),
+    /// It reaches AWS, and the text of a good answer is changed on its way back: for answers in XML.
+    RewriteText(Arc<dyn Fn(String) -> String + Send + Sync>),
     /// It is passed on after this time.
     Delay(Duration),
 }
@@ -40,10 +53,21 @@ impl Act {
         Self::Rewrite(Arc::new(change))
     }
 
+    /// A change of a good answer's text.
+    pub fn rewrite_text(change: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
+        Self::RewriteText(Arc::new(change))
+    }
+
+    /// An error in the form of the service.
+    #[must_use]
+    pub fn refuse(status: u16, code: &str, message: &str) -> Self {
+        Self::Refuse(Refusal::new(status, code, message))
+    }
+
     /// What a load balancer says when nobody answered it.
     #[must_use]
     pub fn gateway_timeout() -> Self {
-        Self::Reply(Answer::new(504, "text/html", "<html><body>Gateway Time-out</body></html>"))
+        Self::Reply(Answer::gateway_timeout())
     }
 }
 
@@ -53,10 +77,64 @@ impl fmt::Debug for Act {
             Self::Refuse(refusal) => write!(f, "refuse with {}", refusal.code),
             Self::Reply(answer) => write!(f, "reply {}", answer.status),
             Self::Drop => f.write_str("drop the call"),
+            Self::Hang => f.write_str("hang"),
             Self::LoseAnswer => f.write_str("lose the answer"),
+            Self::Replace(answer) => write!(f, "replace the answer by {}", answer.status),
             Self::CutAnswer => f.write_str("cut the answer"),
-            Self::Rewrite(_) => f.write_str("rewrite the answer"),
+            Self::Trickle(pause) => write!(f, "a byte every {pause:?}"),
+            Self::Hold(_) => f.write_str("hold the answer"),
+            Self::Stale => f.write_str("answer as before"),
+            Self::Rewrite(_) | Self::RewriteText(_) => f.write_str("rewrite the answer"),
             Self::Delay(time) => write!(f, "wait {time:?}"),
+        }
+    }
+}
+
+/// Holds answers back, for a test that wants something to happen between a call and its answer.
+#[derive(Clone, Debug)]
+pub struct Hold(Arc<watch::Sender<bool>>);
+
+impl Default for Hold {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
+
+impl Hold {
+    /// Lets all answers go, those held and those to come.
+    pub fn release(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub(super) async fn released(&self) {
+        // The sender lives as long as this, so the wait cannot fail.
+        let _ = self.0.subscribe().wait_for(|is_released| *is_released).await;
+    }
+}
+
+/// Which calls a fault is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// All.
+    All,
+    /// All that read.
+    Reads,
+    /// All that change something.
+    Writes,
+    /// All of a service.
+    Of(Service),
+    /// Those of an operation.
+    Operation(Service, &'static str),
+}
+
+impl Calls {
+    fn has(self, call: &Call) -> bool {
+        match self {
+            Self::All => true,
+            Self::Reads => call.is_read(),
+            Self::Writes => !call.is_read(),
+            Self::Of(service) => service == call.service,
+            Self::Operation(service, operation) => service == call.service && operation == call.operation,
         }
     }
 }
@@ -70,6 +148,10 @@ pub enum When {
     Calls(u64, u64),
     /// All within a time from now.
     For(Duration),
+    /// All within a time from the first.
+    FromTheFirst(Duration),
+    /// Every other one, beginning with the first.
+    EveryOther,
     /// Some, by chance; the same ones for the same seed.
     Chance {
         /// How many of a hundred.
@@ -82,12 +164,12 @@ pub enum When {
 /// A fault to inject.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// The service whose calls it is for.
-    pub service: Service,
-    /// The operation, or nothing for all of the service's.
-    pub operation: Option<&'static str>,
+    /// The calls that it is for.
+    pub calls: Calls,
     /// Only calls with this text in path or body, for tests that share a gateway.
     pub about: Option<String>,
+    /// Only calls that are signed with this access key, for the same reason.
+    pub by: Option<String>,
     /// Which calls it hits.
     pub when: When,
     /// What becomes of these.
@@ -95,16 +177,36 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// A fault of every call of a kind.
+    #[must_use]
+    pub const fn of(calls: Calls, act: Act) -> Self {
+        Self { calls, about: None, by: None, when: When::Always, act }
+    }
+
     /// A fault of the first call of an operation.
     #[must_use]
-    pub const fn once(service: Service, operation: &'static str, act: Act) -> Self {
-        Self { service, operation: Some(operation), about: None, when: When::Calls(1, 1), act }
+    pub fn once(service: Service, operation: &'static str, act: Act) -> Self {
+        Self { when: When::Calls(1, 1), ..Self::of(Calls::Operation(service, operation), act) }
     }
 
     /// The same for calls with this text in path or body.
     #[must_use]
     pub fn about(mut self, text: &str) -> Self {
         self.about = Some(text.to_owned());
+        self
+    }
+
+    /// The same for calls that are signed with this access key.
+    #[must_use]
+    pub fn by(mut self, key: &str) -> Self {
+        self.by = Some(key.to_owned());
+        self
+    }
+
+    /// The same for these calls only.
+    #[must_use]
+    pub const fn when(mut self, when: When) -> Self {
+        self.when = when;
         self
     }
 }
@@ -125,12 +227,19 @@ impl Injected {
     pub fn calls(&self) -> u64 {
         self.0.calls.load(Ordering::SeqCst)
     }
+
+    /// Ends it; others go on.
+    pub fn end(&self) {
+        self.0.is_over.store(true, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug)]
 struct Armed {
     fault: Fault,
     since: Instant,
+    first: OnceLock<Instant>,
+    is_over: AtomicBool,
     calls: AtomicU64,
     hits: AtomicU64,
     chances: Mutex<StdRng>,
@@ -138,9 +247,10 @@ struct Armed {
 
 impl Armed {
     fn is_for(&self, call: &Call) -> bool {
-        let Fault { service, operation, about, .. } = &self.fault;
-        *service == call.service
-            && operation.is_none_or(|operation| operation == call.operation)
+        let Fault { calls, about, by, .. } = &self.fault;
+        !self.is_over.load(Ordering::SeqCst)
+            && calls.has(call)
+            && by.as_deref().is_none_or(|key| key == call.caller)
             && about.as_deref().is_none_or(|text| call.speaks_of(text))
     }
 
@@ -150,6 +260,8 @@ impl Armed {
             When::Always => true,
             When::Calls(from, to) => (from..=to).contains(&number),
             When::For(time) => self.since.elapsed() < time,
+            When::FromTheFirst(time) => self.first.get_or_init(Instant::now).elapsed() < time,
+            When::EveryOther => number % 2 == 1,
             When::Chance { percent, .. } => {
                 let mut chances = self.chances.lock().unwrap_or_else(PoisonError::into_inner);
                 chances.random_range(0..100) < percent
@@ -168,12 +280,20 @@ impl Faults {
         let armed = Arc::new(Armed {
             fault,
             since: Instant::now(),
+            first: OnceLock::new(),
+            is_over: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             chances: Mutex::new(StdRng::seed_from_u64(seed)),
         });
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&armed));
         Injected(armed)
+    }
+
+    /// Whether what a read is answered now must not become what it was answered before.
+    pub(super) fn freezes(&self, call: &Call) -> bool {
+        let armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        armed.iter().any(|armed| matches!(armed.fault.act, Act::Stale) && armed.is_for(call))
     }
 
     /// Passes everything on from now on.

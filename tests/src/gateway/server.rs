@@ -6,11 +6,11 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
-use futures::stream;
+use futures::{FutureExt, StreamExt, stream};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -28,6 +28,7 @@ use super::Settings;
 use super::call::{Call, Service};
 use super::facts::Facts;
 use super::fault::{self, Faults};
+use super::history::History;
 use super::rule::{Act, RuleSet};
 use super::wire::{Answer, Refusal};
 use crate::aws::{KEY, REGION};
@@ -50,6 +51,7 @@ pub(super) struct Shared {
     client: Client<HttpConnector, Full<Bytes>>,
     facts: Facts,
     pub(super) faults: Faults,
+    pub(super) history: History,
     pub(super) rules: RuleSet,
     /// One write a service at a time while rules look, so that what they have seen still holds when it is done.
     turns: BTreeMap<Service, tokio::sync::Mutex<()>>,
@@ -82,6 +84,7 @@ impl Shared {
             client: client.build(HttpConnector::new()),
             facts: Facts::new(settings.pace, &sdk),
             faults: Faults::default(),
+            history: History::default(),
             rules: RuleSet::without(&settings.off),
             turns: ruled.into_iter().map(|service| (service, tokio::sync::Mutex::default())).collect(),
             busy: Mutex::default(),
@@ -102,24 +105,31 @@ impl Shared {
         let Some(call) = Call::recognise(&asked.parts, &asked.body) else {
             return Ok(whole(self.pass_on(asked).await?));
         };
-        let act = self.faults.act_on(&call);
-        match &act {
-            Some(fault::Act::Drop) => return Err(Error::new("a fault drops the call")),
-            Some(fault::Act::Refuse(refusal)) => return Ok(whole(refusal.answer(call.service))),
-            Some(fault::Act::Reply(answer)) => return Ok(whole(answer.clone())),
-            Some(fault::Act::Delay(time)) => pass(*time).await,
-            Some(fault::Act::LoseAnswer | fault::Act::CutAnswer | fault::Act::Rewrite(_)) | None => {}
-        }
-        let answer = self.strictly(&call, asked).await?;
+        let at = Instant::now();
+        let answer = match self.faults.act_on(&call) {
+            Some(act) => self.badly(act, &call, asked).await,
+            None => self.strictly(&call, asked).await.map(whole),
+        };
+        self.history.note(&call, at, answer.as_ref().map_or(0, |answer| answer.status().as_u16()));
+        answer
+    }
+
+    /// What comes back for a call that a fault hits.
+    async fn badly(&self, act: fault::Act, call: &Call, asked: Asked) -> Result<Response<Body>> {
         match act {
-            Some(fault::Act::LoseAnswer) => Err(Error::new("a fault loses the answer")),
-            Some(fault::Act::CutAnswer) => Ok(half(answer)),
-            Some(fault::Act::Rewrite(change)) if answer.is_good() => {
-                let mut body = answer.json();
-                change(&mut body);
-                Ok(whole(answer.with_json(&body)))
+            fault::Act::Drop => Err(Error::new("a fault drops the call")),
+            fault::Act::Hang => std::future::pending().await,
+            fault::Act::Refuse(refusal) => Ok(whole(refusal.answer(call.service))),
+            fault::Act::Reply(answer) => Ok(whole(answer)),
+            fault::Act::Stale => match self.history.last(call) {
+                Some(answer) => Ok(whole(answer)),
+                None => self.strictly(call, asked).await.map(whole),
+            },
+            fault::Act::Delay(time) => {
+                pass(time).await;
+                self.strictly(call, asked).await.map(whole)
             }
-            _ => Ok(whole(answer)),
+            act => after(act, self.strictly(call, asked).await?).await,
         }
     }
 
@@ -154,7 +164,11 @@ impl Shared {
         let answer = self.pass_on(asked).await?;
         drop(alone);
         self.facts.learn(call, &answer);
-        self.mended(call, answer).await
+        let answer = self.mended(call, answer).await?;
+        if !self.faults.freezes(call) {
+            self.history.keep(call, &answer);
+        }
+        Ok(answer)
     }
 
     async fn mended(&self, call: &Call, mut answer: Answer) -> Result<Answer> {
@@ -178,6 +192,30 @@ impl Shared {
         let body = body.collect().await?.to_bytes();
         let (status, headers) = (parts.status.as_u16(), parts.headers);
         Ok(Answer { status, headers, body, extensions: parts.extensions })
+    }
+}
+
+/// What comes back although AWS has given an answer.
+async fn after(act: fault::Act, answer: Answer) -> Result<Response<Body>> {
+    match act {
+        fault::Act::LoseAnswer => Err(Error::new("a fault loses the answer")),
+        fault::Act::Replace(instead) => Ok(whole(instead)),
+        fault::Act::CutAnswer => Ok(half(answer)),
+        fault::Act::Trickle(pause) => Ok(trickling(answer, pause)),
+        fault::Act::Hold(hold) => {
+            hold.released().await;
+            Ok(whole(answer))
+        }
+        fault::Act::Rewrite(change) if answer.is_good() => {
+            let mut body = answer.json();
+            change(&mut body);
+            Ok(whole(answer.with_json(&body)))
+        }
+        fault::Act::RewriteText(change) if answer.is_good() => {
+            let text = change(String::from_utf8_lossy(&answer.body).into_owned());
+            Ok(whole(answer.with_text(text)))
+        }
+        _ => Ok(whole(answer)),
     }
 }
 
@@ -223,6 +261,18 @@ fn half(answer: Answer) -> Response<Body> {
     response(answer, length, |body| {
         let cut = Err(std::io::Error::other("a fault cuts the answer"));
         BodyExt::boxed(StreamBody::new(stream::iter([Ok(Frame::data(body.slice(..body.len() / 2))), cut])))
+    })
+}
+
+/// An answer that comes a byte at a time.
+fn trickling(answer: Answer, pause: Duration) -> Response<Body> {
+    let length = answer.body.len();
+    response(answer, length, |body| {
+        let bytes = stream::iter(0..body.len()).then(move |at| {
+            let byte = body.slice(at..=at);
+            pass(pause).map(|()| Ok(Frame::data(byte)))
+        });
+        BodyExt::boxed(StreamBody::new(Box::pin(bytes)))
     })
 }
 

@@ -97,6 +97,12 @@ impl Answer {
         Self { status, headers, body: body.into(), extensions: Extensions::new() }
     }
 
+    /// What a load balancer says when nobody answered it.
+    #[must_use]
+    pub fn gateway_timeout() -> Self {
+        Self::new(504, "text/html", "<html><body>Gateway Time-out</body></html>")
+    }
+
     /// The same with one more header. What is no header value is left out.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
@@ -122,6 +128,17 @@ impl Answer {
     #[must_use]
     pub fn with_json(mut self, body: &Value) -> Self {
         self.body = body.to_string().into();
+        self.unsummed()
+    }
+
+    /// The same with another text as body.
+    #[must_use]
+    pub fn with_text(mut self, body: String) -> Self {
+        self.body = body.into();
+        self.unsummed()
+    }
+
+    fn unsummed(mut self) -> Self {
         // A checksum of the old body, which an SDK would hold the new one to.
         self.headers.remove("x-amz-crc32");
         self

@@ -1,11 +1,18 @@
 //! Each act of a fault, as an SDK client sees it.
 
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
 use sumu_tests::gateway::call::Service;
-use sumu_tests::gateway::fault::{Act, Fault, When};
-use sumu_tests::gateway::wire::Refusal;
-use sumu_tests::{Context, Result, ensure, ensure_eq};
+use sumu_tests::gateway::fault::{Act, Calls, Fault, Hold, When};
+use sumu_tests::gateway::wire::{Answer, Refusal};
+use sumu_tests::poll::PATIENCE;
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
 use crate::bench::{AT_ONCE, Bench, bench, beside};
 
@@ -82,6 +89,92 @@ async fn a_fault_about_something_spares_the_rest() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn an_answer_is_held_until_it_is_released() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let hold = Hold::default();
+    bench.gateway.inject(create(Act::Hold(hold.clone())));
+    let client = Client::new(&bench.sdk);
+    let creation = tokio::spawn(client.create_queue().queue_name("held").send());
+    eventually(PATIENCE, "the queue to exist", async || {
+        ensure!(exists("held").await?, "it does not");
+        Ok(())
+    })
+    .await?;
+    ensure!(!creation.is_finished(), "it was answered");
+    hold.release();
+    creation.await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_ends_by_the_callers_own_deadline() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    bench.gateway.inject(create(Act::Hang));
+    let patience = TimeoutConfig::builder().operation_timeout(Duration::from_millis(300)).build();
+    let impatient = Client::new(&bench.sdk.to_builder().timeout_config(patience).build());
+    let answer = impatient.create_queue().queue_name("hanging").send().await;
+    ensure!(matches!(answer, Err(SdkError::TimeoutError(_))), "{answer:?}");
+    ensure!(!exists("hanging").await?, "it reached AWS");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_whole_in_the_end_and_another_can_take_its_place() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let client = Client::new(&bench.sdk);
+    bench.gateway.inject(create(Act::Trickle(Duration::from_millis(1))));
+    let made = client.create_queue().queue_name("slow").send().await?;
+    ensure!(made.queue_url().is_some_and(|url| url.ends_with("/slow")), "{made:?}");
+    bench.gateway.mend();
+    bench.gateway.inject(create(Act::Replace(Answer::gateway_timeout())));
+    let answer = client.create_queue().queue_name("replaced").send().await;
+    let status = answer.as_ref().err().and_then(|error| error.raw_response()).map(|raw| raw.status().as_u16());
+    ensure_eq!(status, Some(504), "the status of {answer:?}");
+    ensure!(exists("replaced").await?, "it did not reach AWS");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stale_read_is_answered_as_before_the_fault() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let client = Client::new(&bench.sdk);
+    let queue = client.create_queue().queue_name("stale").send().await?.queue_url().unwrap_or_default().to_owned();
+    let name = QueueAttributeName::VisibilityTimeout;
+    let timeout = async || -> Result<Option<String>> {
+        let asked = client.get_queue_attributes().queue_url(&queue).attribute_names(name.clone());
+        Ok(asked.send().await?.attributes().and_then(|all| all.get(&name)).cloned())
+    };
+    ensure_eq!(timeout().await?.as_deref(), Some("30"), "by default");
+    let reads = Calls::Operation(Service::Sqs, "GetQueueAttributes");
+    let injected = bench.gateway.inject(Fault::of(reads, Act::Stale).when(When::EveryOther));
+    client.set_queue_attributes().queue_url(&queue).attributes(name.clone(), "31").send().await?;
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.push(timeout().await?.unwrap_or_default());
+    }
+    ensure_eq!(seen, ["30", "31", "30", "31"], "while every other read is stale");
+    injected.end();
+    ensure_eq!(timeout().await?.as_deref(), Some("31"), "after the fault");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fault_of_one_caller_spares_the_others_and_all_are_seen() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let other = Credentials::new("another", "secret", None, None, "test");
+    let other = bench.sdk.to_builder().credentials_provider(SharedCredentialsProvider::new(other)).build();
+    bench.gateway.inject(Fault::of(Calls::Writes, Act::refuse(403, "AccessDenied", "no")).by("another"));
+    Client::new(&bench.sdk).create_queue().queue_name("queue-by-one").send().await?;
+    Client::new(&other).list_queues().send().await?;
+    let refused = Client::new(&other).create_queue().queue_name("queue-by-another").send().await;
+    ensure!(refused.is_err(), "it was made");
+    let seen = bench.gateway.seen("another");
+    let seen: Vec<_> = seen.iter().map(|seen| (seen.operation.as_str(), seen.is_read, seen.status)).collect();
+    ensure_eq!(seen, [("ListQueues", true, 200), ("CreateQueue", false, 403)], "the calls of another");
+    Ok(())
+}
+
 /// The numbers of the calls that failed, of twenty.
 async fn failed(bench: &Bench) -> Vec<u64> {
     let client = Client::new(&bench.sdk);
@@ -97,8 +190,8 @@ async fn failed(bench: &Bench) -> Vec<u64> {
 #[tokio::test]
 async fn a_fault_hits_the_calls_that_it_says() -> Result<()> {
     let bench = bench(AT_ONCE).await?;
-    let throttled = || Act::Refuse(Refusal::new(403, "RequestThrottled", "Rate exceeded"));
-    let fault = |when| Fault { service: Service::Sqs, operation: None, about: None, when, act: throttled() };
+    let throttled = || Act::refuse(403, "RequestThrottled", "Rate exceeded");
+    let fault = |when| Fault::of(Calls::Of(Service::Sqs), throttled()).when(when);
     bench.gateway.inject(fault(When::Calls(3, 5)));
     ensure_eq!(failed(&bench).await, [3, 4, 5], "by number");
     bench.gateway.mend();

@@ -1,8 +1,7 @@
 //! What AWS does badly at times, injected by the gateway for one namespace: the stack becomes what it should be.
 
 use sumu_tests::gateway::call::Service;
-use sumu_tests::gateway::fault::{Act, Fault, Injected, When};
-use sumu_tests::gateway::wire::Refusal;
+use sumu_tests::gateway::fault::{Act, Calls, Fault, Injected, When};
 use sumu_tests::{Result, ensure, ensure_eq};
 
 use crate::scene::{Scene, ensure_complete, scene};
@@ -22,7 +21,7 @@ const CREATES: [(Service, &str); 8] = [
 /// Injects a fault of the first call of each create in the scene's namespace.
 fn inject(scene: &Scene, act: &Act) -> Vec<(&'static str, Injected)> {
     let gateway = scene.testbed.aws().gateway();
-    let fault = |service, operation| Fault::once(service, operation, act.clone()).about(&scene.prefix());
+    let fault = |service, operation| Fault::once(service, operation, act.clone()).by(scene.key());
     CREATES.iter().map(|(service, operation)| (*operation, gateway.inject(fault(*service, operation)))).collect()
 }
 
@@ -47,15 +46,9 @@ fn what_was_made_without_an_answer_is_found_and_not_made_twice() -> Result<()> {
 #[test]
 fn throttles_and_errors_of_aws_pass() -> Result<()> {
     scene("throttled").play_from_the_start(async |scene| {
-        let rate = Refusal::new(429, "TooManyRequestsException", "Rate exceeded");
-        let mut injected = inject(scene, &Act::Refuse(rate));
-        let fails = Fault {
-            service: Service::Iam,
-            operation: Some("PutRolePolicy"),
-            about: Some(scene.prefix()),
-            when: When::Calls(1, 6),
-            act: Act::Refuse(Refusal::new(500, "ServiceFailure", "")),
-        };
+        let mut injected = inject(scene, &Act::refuse(429, "TooManyRequestsException", "Rate exceeded"));
+        let put = Calls::Operation(Service::Iam, "PutRolePolicy");
+        let fails = Fault::of(put, Act::refuse(500, "ServiceFailure", "")).by(scene.key()).when(When::Calls(1, 6));
         injected.push(("PutRolePolicy", scene.testbed.aws().gateway().inject(fails)));
         becomes_complete(scene, &injected).await?;
         ensure_eq!(injected[8].1.hits(), 6, "failures of PutRolePolicy");

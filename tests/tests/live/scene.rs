@@ -105,7 +105,11 @@ impl Setup {
 
     async fn begin(self, testbed: &'static Testbed) -> Result<Scene> {
         let namespace = testbed.kubernetes().namespace(self.name).await?;
-        let settings = Settings { resync_seconds: self.resync_seconds, ..Settings::namespace(&namespace) };
+        let settings = Settings {
+            resync_seconds: self.resync_seconds,
+            key: Some(namespace.clone()),
+            ..Settings::namespace(&namespace)
+        };
         let operator = Operator::start(testbed, &settings)?;
         let mut manifest = stack::manifest(testbed, &namespace, "live");
         merge(&mut manifest["spec"], &self.spec);
@@ -220,6 +224,11 @@ impl Scene {
         let lines = self.function_lines("pusher").await?;
         ensure!(lines.iter().any(|line| line["function"] == "pusher"), "the pusher has told nothing: {lines:#?}");
         Ok(lines.iter().filter_map(|line| line[what].as_u64()).sum())
+    }
+
+    /// The access key with which this namespace's operator calls AWS.
+    pub fn key(&self) -> &str {
+        &self.namespace
     }
 
     /// What all names in AWS of this namespace's stacks begin with.
