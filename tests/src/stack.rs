@@ -46,8 +46,14 @@ pub fn manifest(testbed: &Testbed, namespace: &str, name: &str) -> Value {
                 "issuers": [{"jwksUri": issuer.jwks_uri(), "issuer": issuer.url(), "audiences": [AUDIENCE]}],
                 "tokenSources": ["QueryString", "Header", "Subprotocol"],
             },
+            "tags": tags(testbed),
         },
     })
+}
+
+/// A tag by which the resources of a run in a real account are found in its bills.
+fn tags(testbed: &Testbed) -> Value {
+    testbed.aws().account().map_or_else(|| json!({}), |account| json!({"sumu-test-run": account.run()}))
 }
 
 impl Stack {

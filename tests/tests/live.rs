@@ -1,5 +1,7 @@
 //! Every test that needs the Kubernetes API or AWS, in one program, because one program has one testbed.
 
+#[path = "live/account.rs"]
+mod account;
 #[path = "live/connect.rs"]
 mod connect;
 #[path = "live/crash.rs"]
