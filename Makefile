@@ -10,7 +10,9 @@ ARCHITECTURE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 BIN := $(CARGO_TARGET_DIR)/debug
 
 # The stories for a real account: those that look at what users see, and inject nothing.
-STORIES_IN_AWS := connect:: drift::an_edit lifecycle:: messages:: presence:: smoke::one_stack
+STORIES_IN_AWS := connect::a_token_in_a_place drift::an_edit lifecycle::an_applied_stack lifecycle::a_settled_stack \
+	lifecycle::a_stack_in_use messages:: presence::a_user_is_online presence::presence_goes push::a_stack_that_rejects \
+	neighbours::two_stacks crash::what_is_asked_for
 # The name of a run, which is in each name of its resources.
 RUN := $(or $(RUN),itest$(shell date +%H%M%S))
 
