@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use aws_config::SdkConfig;
 use serde_json::Value;
 
+use crate::Result;
+use crate::aws::REGION;
+
 /// How long AWS takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -91,6 +94,7 @@ pub(super) struct Facts {
     pub(super) lambda: aws_sdk_lambda::Client,
     pub(super) sns: aws_sdk_sns::Client,
     pub(super) sqs: aws_sdk_sqs::Client,
+    emulator: String,
     memory: Mutex<Memory>,
 }
 
@@ -104,12 +108,22 @@ impl Facts {
             lambda: aws_sdk_lambda::Client::new(emulator),
             sns: aws_sdk_sns::Client::new(emulator),
             sqs: aws_sdk_sqs::Client::new(emulator),
+            emulator: emulator.endpoint_url().unwrap_or_default().to_owned(),
             memory: Mutex::default(),
         }
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether API Gateway has a role with which it writes logs, which is a setting of the whole account.
+    pub(super) async fn has_log_role(&self) -> Result<bool> {
+        // API Gateway's first API, of which this is all that is needed. The emulator reads the scope, and no signature.
+        let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/apigateway/aws4_request");
+        let request = reqwest::Client::new().get(format!("{}/account", self.emulator)).header("authorization", scope);
+        let account: Value = serde_json::from_str(&request.send().await?.text().await?)?;
+        Ok(account["cloudwatchRoleArn"].as_str().is_some_and(|role| !role.is_empty()))
     }
 
     /// The last change of a function, and whether it is still on its way.

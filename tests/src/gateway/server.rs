@@ -153,7 +153,7 @@ impl Shared {
                     None => Some(concurrent()),
                 },
                 Act::RefuseAtOnce(look) => look(call, &self.facts),
-                Act::Mend(_) => None,
+                Act::Do(_) | Act::Mend(_) => None,
             };
             if let Some(refusal) = refusal {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -161,7 +161,10 @@ impl Shared {
                 return Ok(refusal.answer(call.service));
             }
         }
-        let answer = self.pass_on(asked).await?;
+        let answer = match self.done(call).await? {
+            Some(answer) => answer,
+            None => self.pass_on(asked).await?,
+        };
         drop(alone);
         self.facts.learn(call, &answer);
         let answer = self.mended(call, answer).await?;
@@ -169,6 +172,18 @@ impl Shared {
             self.history.keep(call, &answer);
         }
         Ok(answer)
+    }
+
+    /// What a rule has done in the emulator's place.
+    async fn done(&self, call: &Call) -> Result<Option<Answer>> {
+        for (rule, count) in self.rules.of(call) {
+            let Act::Do(doing) = rule.act else { continue };
+            if let Some(answer) = doing(call, &self.facts).await.map_err(|error| error.within(rule.name))? {
+                count.fetch_add(1, Ordering::SeqCst);
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
     }
 
     async fn mended(&self, call: &Call, mut answer: Answer) -> Result<Answer> {
