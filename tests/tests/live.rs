@@ -16,6 +16,8 @@ mod events;
 mod faults;
 #[path = "live/keys.rs"]
 mod keys;
+#[path = "live/kill.rs"]
+mod kill;
 #[path = "live/leader.rs"]
 mod leader;
 #[path = "live/lifecycle.rs"]
@@ -40,6 +42,8 @@ mod requests;
 mod scene;
 #[path = "live/secrets.rs"]
 mod secrets;
+#[path = "live/seed.rs"]
+mod seed;
 #[path = "live/slow.rs"]
 mod slow;
 #[path = "live/smoke.rs"]
