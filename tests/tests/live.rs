@@ -28,6 +28,8 @@ mod messages;
 mod metrics;
 #[path = "live/neighbours.rs"]
 mod neighbours;
+#[path = "live/noise.rs"]
+mod noise;
 #[path = "live/presence.rs"]
 mod presence;
 #[path = "live/protocol.rs"]

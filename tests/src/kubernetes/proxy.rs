@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::Kubernetes;
-use crate::gateway::fault::Hold;
 use crate::Result;
+use crate::gateway::fault::Hold;
 
 /// What the path of a stack has in it, but not that of an event about one.
 const STACKS: &str = "/sumustacks/";
@@ -41,8 +41,18 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Armed {
     number: u64,
+    only: Option<Write>,
     hold: Hold,
-    writes: Mutex<Vec<String>>,
+    writes: Mutex<Vec<Write>>,
+}
+
+/// What of a stack a write changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Its status.
+    Status,
+    /// Its metadata or its spec: of an operator's writes, the finalizer.
+    Object,
 }
 
 /// A hold that was set.
@@ -66,9 +76,10 @@ impl Proxy {
         self.kubeconfig.clone()
     }
 
-    /// Holds the answer of one write to a stack, counted from 1 and from now on, in the place of an earlier hold.
-    pub fn hold(&self, number: u64) -> HeldWrite {
-        let armed = Arc::new(Armed { number, hold: Hold::default(), writes: Mutex::default() });
+    /// Holds the answer of one write to a stack, in the place of an earlier hold. Writes, or only those of a kind, are
+    /// counted from 1 and from now on.
+    pub fn hold(&self, number: u64, only: Option<Write>) -> HeldWrite {
+        let armed = Arc::new(Armed { number, only, hold: Hold::default(), writes: Mutex::default() });
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&armed));
         HeldWrite(armed)
     }
@@ -83,15 +94,18 @@ impl HeldWrite {
 
     /// The write that is held, from when it has come.
     #[must_use]
-    pub fn hit(&self) -> Option<String> {
+    pub fn hit(&self) -> Option<Write> {
         let writes = self.0.writes.lock().unwrap_or_else(PoisonError::into_inner);
-        writes.get(usize::try_from(self.0.number.checked_sub(1)?).ok()?).cloned()
+        writes.get(usize::try_from(self.0.number.checked_sub(1)?).ok()?).copied()
     }
 }
 
 impl Armed {
     /// Counts a write, and says whether it is the one.
-    fn hits(&self, write: String) -> bool {
+    fn hits(&self, write: Write) -> bool {
+        if self.only.is_some_and(|only| only != write) {
+            return false;
+        }
         let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
         writes.push(write);
         u64::try_from(writes.len()).is_ok_and(|count| count == self.number)
@@ -137,8 +151,7 @@ async fn take(
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     without_connection(&mut parts.headers);
-    let is_write = parts.method != Method::GET && parts.uri.path().contains(STACKS);
-    let write = is_write.then(|| format!("{} {}", parts.method, kind(parts.uri.path())));
+    let write = write(&parts.method, parts.uri.path());
     let armed = held.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let armed = armed.filter(|armed| write.is_some_and(|write| armed.hits(write)));
     let request = Request::from_parts(parts, Body::from(body.to_vec()));
@@ -154,9 +167,9 @@ async fn take(
     Ok(answered.await??)
 }
 
-/// What of a stack a path is.
-fn kind(path: &str) -> &str {
-    if path.ends_with("/status") { "status" } else { "object" }
+fn write(method: &Method, path: &str) -> Option<Write> {
+    let is_write = method != Method::GET && path.contains(STACKS);
+    is_write.then(|| if path.ends_with("/status") { Write::Status } else { Write::Object })
 }
 
 fn without_connection(headers: &mut HeaderMap) {

@@ -4,9 +4,9 @@ use futures::FutureExt as _;
 use serde_json::{Value, json};
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Hold, Injected, When};
-use sumu_tests::kubernetes::proxy::{HeldWrite, Proxy};
+use sumu_tests::kubernetes::proxy::{HeldWrite, Proxy, Write};
 use sumu_tests::poll::{PATIENCE, within};
-use sumu_tests::{Context, Result, ensure};
+use sumu_tests::{Context, Result, ensure, eventually};
 
 use crate::scene::{Scene, ensure_complete, ensure_complete_but};
 
@@ -35,6 +35,8 @@ pub enum Moment {
     Number(u64),
     /// The first of an operation of AWS.
     First(Service, &'static str),
+    /// The write of the finalizer.
+    Finalizer,
     /// None.
     Never,
 }
@@ -103,10 +105,11 @@ impl Trap {
     fn set(scene: &Scene, proxy: Option<&Proxy>, moment: Moment) -> Self {
         let hold = Hold::default();
         let (calls, number) = match (moment, proxy) {
-            (Moment::Never, _) => return Self::None,
-            (Moment::Number(number), Some(proxy)) => return Self::Kubernetes(proxy.hold(number)),
+            (Moment::Number(number), Some(proxy)) => return Self::Kubernetes(proxy.hold(number, None)),
+            (Moment::Finalizer, Some(proxy)) => return Self::Kubernetes(proxy.hold(1, Some(Write::Object))),
             (Moment::Number(number), None) => (Calls::Writes, number),
             (Moment::First(service, operation), _) => (Calls::Operation(service, operation), 1),
+            (Moment::Finalizer, None) | (Moment::Never, _) => return Self::None,
         };
         let fault = Fault::of(calls, Act::Hold(hold.clone())).by(scene.key()).when(When::Calls(number, number));
         Self::Aws(scene.testbed.aws().gateway().inject(fault), hold)
@@ -119,7 +122,7 @@ impl Trap {
                 let (service, operation) = injected.hit().into_iter().next()?;
                 Some(format!("{} {operation}", service.name()))
             }
-            Self::Kubernetes(held) => held.hit(),
+            Self::Kubernetes(held) => held.hit().map(|write| format!("{write:?}")),
             Self::None => None,
         }
     }
@@ -146,19 +149,14 @@ impl Trap {
 }
 
 /// Leads a stack from its creation to its end, with a kill at a moment of each chapter.
-pub async fn live(scene: &mut Scene, side: Side, moments: [Moment; 3]) -> Result<Vec<Page>> {
-    let proxy = match side {
-        Side::Aws => None,
-        Side::Kubernetes => {
-            let proxy = Proxy::start(scene.testbed.kubernetes(), &scene.namespace).await?;
-            scene.operate_with(proxy.kubeconfig())?;
-            Some(proxy)
-        }
-    };
+pub async fn live(scene: &mut Scene, proxy: Option<&Proxy>, moments: [Moment; 3]) -> Result<Vec<Page>> {
+    if let Some(proxy) = proxy {
+        scene.operate_with(proxy.kubeconfig())?;
+    }
     let mut pages = Vec::new();
     for (chapter, moment) in Chapter::ALL.into_iter().zip(moments) {
         let before = writes(scene).len();
-        let trap = Trap::set(scene, proxy.as_ref(), moment);
+        let trap = Trap::set(scene, proxy, moment);
         let result = play(scene, chapter, &trap).await;
         let killed_at = trap.hit();
         trap.open();
@@ -179,10 +177,23 @@ async fn play(scene: &mut Scene, chapter: Chapter, trap: &Trap) -> Result<()> {
         within(PATIENCE, "the write to be made", trap.reached().map(Ok)).await?;
         scene.kill_operator()?;
         trap.open();
-        scene.start_operator()?;
+        succeed(scene).await?;
         chapter.over(scene).await?;
     }
     chapter.ensure_right(scene).await
+}
+
+/// Starts the next operator, and waits until it has: it may have nothing to do, and then the end of the scene stops it.
+async fn succeed(scene: &mut Scene) -> Result<()> {
+    const STARTED: &str = "operator started";
+    let before = scene.operator.said(STARTED)?;
+    scene.start_operator()?;
+    eventually(PATIENCE, "the next operator to start", async || {
+        scene.operator.ensure_running()?;
+        ensure!(scene.operator.said(STARTED)? > before, "it has not said so");
+        Ok(())
+    })
+    .await
 }
 
 /// All calls so far that changed something.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sumu_tests::gateway::call::Service;
+use sumu_tests::kubernetes::proxy::{Proxy, Write};
 use sumu_tests::{Result, ensure};
 
 use super::life::{Chapter, Moment, Page, Side, live};
@@ -12,7 +13,7 @@ use crate::scene::scene;
 
 /// How many more writes than without a kill a chapter may take: those of one round, which is made again when the look
 /// of the next operator is earlier than the last calls of the one that was killed.
-const MORE_WRITES: usize = 30;
+const MORE_WRITES: usize = 20;
 /// So many failures are enough to know that something is wrong.
 const FAILURES_MAX: usize = 4;
 
@@ -66,15 +67,32 @@ impl Found {
     pub fn visit_what_was_missed(&mut self) -> Result<()> {
         for (at, chapter) in Chapter::ALL.into_iter().enumerate() {
             for (service, operation) in self.missed(chapter) {
-                println!("{chapter:?}: nobody was killed at {} {operation} yet", service.name());
-                let mut moments = [Moment::Never; 3];
-                // As long as the process lives, as the names of operations do; there are only so many.
-                moments[at] = Moment::First(service, operation.leak());
-                let told = one(Side::Aws, moments)?;
-                ensure!(told[at].killed_at.is_some(), "{moments:?} was not hit");
-                self.pages.extend(told);
+                // It lives as long as the process, as the names of operations do; there are only so many.
+                self.visit(Side::Aws, at, Moment::First(service, operation.leak()))?;
             }
         }
+        Ok(())
+    }
+
+    /// Kills at the writes of the finalizer, if no run was: they are the last of a chapter, or nearly the first, and how
+    /// many there are before the last is another number each time.
+    pub fn visit_the_finalizers(&mut self) -> Result<()> {
+        for (at, chapter) in Chapter::ALL.into_iter().enumerate() {
+            let is_hit = self.killed_at(chapter).contains(&format!("{:?}", Write::Object));
+            if chapter != Chapter::Update && !is_hit {
+                self.visit(Side::Kubernetes, at, Moment::Finalizer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, side: Side, at: usize, moment: Moment) -> Result<()> {
+        println!("{:?}: nobody was killed at {moment:?} yet", Chapter::ALL[at]);
+        let mut moments = [Moment::Never; 3];
+        moments[at] = moment;
+        let told = one(side, moments)?;
+        ensure!(told[at].killed_at.is_some(), "{moments:?} was not hit");
+        self.pages.extend(told);
         Ok(())
     }
 
@@ -124,8 +142,13 @@ impl Found {
 /// One life in surroundings of its own.
 fn one(side: Side, moments: [Moment; 3]) -> Result<Vec<Page>> {
     let mut told = Vec::new();
+    // The operator needs it until the scene has ended.
+    let mut proxy = None;
     scene("kill").play_from_the_start(async |scene| {
-        told = live(scene, side, moments).await?;
+        if side == Side::Kubernetes {
+            proxy = Some(Proxy::start(scene.testbed.kubernetes(), &scene.namespace).await?);
+        }
+        told = live(scene, proxy.as_ref(), moments).await?;
         Ok(())
     })?;
     Ok(told)
