@@ -3,6 +3,8 @@
 //! There are no controllers, no scheduler and no kubelet: nothing collects what an owner left, a namespace that is
 //! deleted stays, and a pod never starts.
 
+pub mod proxy;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};

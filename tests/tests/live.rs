@@ -18,6 +18,8 @@ mod events;
 mod faults;
 #[path = "live/keys.rs"]
 mod keys;
+#[path = "live/kill.rs"]
+mod kill;
 #[path = "live/leader.rs"]
 mod leader;
 #[path = "live/lifecycle.rs"]
@@ -28,6 +30,8 @@ mod messages;
 mod metrics;
 #[path = "live/neighbours.rs"]
 mod neighbours;
+#[path = "live/noise.rs"]
+mod noise;
 #[path = "live/presence.rs"]
 mod presence;
 #[path = "live/protocol.rs"]
@@ -42,6 +46,8 @@ mod requests;
 mod scene;
 #[path = "live/secrets.rs"]
 mod secrets;
+#[path = "live/seed.rs"]
+mod seed;
 #[path = "live/slow.rs"]
 mod slow;
 #[path = "live/smoke.rs"]

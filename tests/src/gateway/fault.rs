@@ -45,6 +45,8 @@ pub enum Act {
     RewriteText(Arc<dyn Fn(String) -> String + Send + Sync>),
     /// It is passed on after this time.
     Delay(Duration),
+    /// One of these becomes of it, by chance; the same ones for the same seed of [`When::Chance`].
+    OneOf(Arc<[Act]>),
 }
 
 impl Act {
@@ -56,6 +58,11 @@ impl Act {
     /// A change of a good answer's text.
     pub fn rewrite_text(change: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
         Self::RewriteText(Arc::new(change))
+    }
+
+    /// One of several, by chance.
+    pub fn one_of(acts: impl IntoIterator<Item = Self>) -> Self {
+        Self::OneOf(acts.into_iter().collect())
     }
 
     /// An error in the form of the service.
@@ -86,29 +93,37 @@ impl fmt::Debug for Act {
             Self::Stale => f.write_str("answer as before"),
             Self::Rewrite(_) | Self::RewriteText(_) => f.write_str("rewrite the answer"),
             Self::Delay(time) => write!(f, "wait {time:?}"),
+            Self::OneOf(acts) => f.debug_list().entries(acts.iter()).finish(),
         }
     }
 }
 
 /// Holds answers back, for a test that wants something to happen between a call and its answer.
-#[derive(Clone, Debug)]
-pub struct Hold(Arc<watch::Sender<bool>>);
+#[derive(Clone, Debug, Default)]
+pub struct Hold(Arc<watch::Sender<Held>>);
 
-impl Default for Hold {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
-    }
+#[derive(Debug, Default)]
+struct Held {
+    is_reached: bool,
+    is_released: bool,
 }
 
 impl Hold {
-    /// Lets all answers go, those held and those to come.
-    pub fn release(&self) {
-        self.0.send_replace(true);
+    /// Waits until an answer is there to be held: then the call was made, and its caller does not know.
+    pub async fn reached(&self) {
+        // The sender lives as long as this, so the wait cannot fail.
+        let _ = self.0.subscribe().wait_for(|held| held.is_reached).await;
     }
 
-    pub(super) async fn released(&self) {
-        // The sender lives as long as this, so the wait cannot fail.
-        let _ = self.0.subscribe().wait_for(|is_released| *is_released).await;
+    /// Lets all answers go, those held and those to come.
+    pub fn release(&self) {
+        self.0.send_modify(|held| held.is_released = true);
+    }
+
+    /// Waits until the answer that the caller has in its hands may go.
+    pub(crate) async fn keep(&self) {
+        self.0.send_modify(|held| held.is_reached = true);
+        let _ = self.0.subscribe().wait_for(|held| held.is_released).await;
     }
 }
 
@@ -123,6 +138,10 @@ pub enum Calls {
     Writes,
     /// All of a service.
     Of(Service),
+    /// All of a service that read.
+    ReadsOf(Service),
+    /// All of a service that change something.
+    WritesOf(Service),
     /// Those of an operation.
     Operation(Service, &'static str),
 }
@@ -134,6 +153,8 @@ impl Calls {
             Self::Reads => call.is_read(),
             Self::Writes => !call.is_read(),
             Self::Of(service) => service == call.service,
+            Self::ReadsOf(service) => service == call.service && call.is_read(),
+            Self::WritesOf(service) => service == call.service && !call.is_read(),
             Self::Operation(service, operation) => service == call.service && operation == call.operation,
         }
     }
@@ -219,7 +240,13 @@ impl Injected {
     /// How many calls it has hit.
     #[must_use]
     pub fn hits(&self) -> u64 {
-        self.0.hits.load(Ordering::SeqCst)
+        self.0.hit.lock().unwrap_or_else(PoisonError::into_inner).len().try_into().unwrap_or(u64::MAX)
+    }
+
+    /// The operations that it has hit, in their order.
+    #[must_use]
+    pub fn hit(&self) -> Vec<(Service, String)> {
+        self.0.hit.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many calls it was for.
@@ -241,7 +268,7 @@ struct Armed {
     first: OnceLock<Instant>,
     is_over: AtomicBool,
     calls: AtomicU64,
-    hits: AtomicU64,
+    hit: Mutex<Vec<(Service, String)>>,
     chances: Mutex<StdRng>,
 }
 
@@ -268,6 +295,18 @@ impl Armed {
             }
         }
     }
+
+    /// What becomes of a call that is hit.
+    fn act(&self, call: &Call) -> Act {
+        self.hit.lock().unwrap_or_else(PoisonError::into_inner).push((call.service, call.operation.clone()));
+        match &self.fault.act {
+            Act::OneOf(acts) if !acts.is_empty() => {
+                let mut chances = self.chances.lock().unwrap_or_else(PoisonError::into_inner);
+                acts[chances.random_range(0..acts.len())].clone()
+            }
+            act => act.clone(),
+        }
+    }
 }
 
 /// All faults that are injected.
@@ -283,7 +322,7 @@ impl Faults {
             first: OnceLock::new(),
             is_over: AtomicBool::new(false),
             calls: AtomicU64::new(0),
-            hits: AtomicU64::new(0),
+            hit: Mutex::default(),
             chances: Mutex::new(StdRng::seed_from_u64(seed)),
         });
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&armed));
@@ -304,8 +343,6 @@ impl Faults {
     /// What is to become of a call.
     pub(super) fn act_on(&self, call: &Call) -> Option<Act> {
         let armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let hit = armed.iter().find(|armed| armed.is_for(call) && armed.hits())?;
-        hit.hits.fetch_add(1, Ordering::SeqCst);
-        Some(hit.fault.act.clone())
+        armed.iter().find(|armed| armed.is_for(call) && armed.hits()).map(|hit| hit.act(call))
     }
 }

@@ -218,7 +218,7 @@ async fn after(act: fault::Act, answer: Answer) -> Result<Response<Body>> {
         fault::Act::CutAnswer => Ok(half(answer)),
         fault::Act::Trickle(pause) => Ok(trickling(answer, pause)),
         fault::Act::Hold(hold) => {
-            hold.released().await;
+            hold.keep().await;
             Ok(whole(answer))
         }
         fault::Act::Rewrite(change) if answer.is_good() => {
