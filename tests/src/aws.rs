@@ -14,6 +14,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 
+use crate::delivery::Delivery;
 use crate::folder::Folder;
 use crate::gateway::{Gateway, Settings};
 use crate::guard::{Guarded, Program};
@@ -38,6 +39,7 @@ const EMULATOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 #[derive(Debug)]
 pub struct Aws {
     port: u16,
+    delivery: Delivery,
     gateway: Gateway,
     emulator: Guarded,
 }
@@ -57,7 +59,8 @@ impl Aws {
     async fn attempt(folder: &Folder) -> Result<Self> {
         let [port] = free_ports()?;
         let address = SocketAddr::from((EMULATOR, port));
-        let settings = Settings { log: Some(folder.logs().join("gateway.log")), ..Settings::default() };
+        let log = Some(folder.logs().join("gateway.log"));
+        let settings = Settings { log, holds: true, ..Settings::default() };
         let gateway = Gateway::start((GATEWAY, port).into(), address, settings).await?;
         let home = folder.data("aws")?;
         // Clean, because the emulator hands its whole environment on to the functions.
@@ -81,7 +84,8 @@ impl Aws {
             Err(not_yet) => emulator.ensure_running().map_or_else(|ended| Ok(Err(ended)), |()| Err(not_yet.into())),
         })
         .await??;
-        Ok(Self { port, gateway, emulator })
+        let delivery = Delivery::start(gateway.held(), gateway.address(), address).await;
+        Ok(Self { port, delivery, gateway, emulator })
     }
 
     /// The address for every AWS client.
@@ -100,6 +104,12 @@ impl Aws {
     #[must_use]
     pub const fn gateway(&self) -> &Gateway {
         &self.gateway
+    }
+
+    /// What AWS does by itself with streams, queues, topics and expired items.
+    #[must_use]
+    pub const fn delivery(&self) -> &Delivery {
+        &self.delivery
     }
 
     /// The emulator's process id.

@@ -8,6 +8,7 @@
 //! | [`aws`] | the emulator, and an inventory of what exists in it |
 //! | [`front`] | API Gateway's WebSockets as they are documented, before the emulator |
 //! | [`gateway`] | the proxy that refuses what AWS refuses, and injects faults |
+//! | [`delivery`] | streams, queues and topics that feed functions, as AWS does it |
 //! | [`issuer`] | keys over HTTP and the tokens that they sign |
 //! | [`stack`] | one `SumuStack` as its users see it |
 //! | [`operator`] | `sumu-operator run` as a process, and what its log tells |
@@ -27,6 +28,7 @@
 pub mod aws;
 pub mod backend;
 pub mod client;
+pub mod delivery;
 pub mod document;
 mod error;
 pub mod folder;

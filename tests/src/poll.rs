@@ -10,7 +10,8 @@ use crate::{Error, Result};
 /// How long something may take that usually takes a moment.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between two looks.
+pub const PAUSE: Duration = Duration::from_millis(100);
 const BLINK: Duration = Duration::from_millis(2);
 
 /// Looks again and again until `look` succeeds, and says at the deadline what was awaited and what was seen last.
