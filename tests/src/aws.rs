@@ -16,6 +16,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 
 use crate::account::Account;
+use crate::delivery::Delivery;
 use crate::folder::Folder;
 use crate::gateway::{Gateway, Settings};
 use crate::guard::{Guarded, Program};
@@ -40,6 +41,7 @@ const EMULATOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 #[derive(Debug)]
 pub struct Aws {
     port: u16,
+    delivery: Delivery,
     gateway: Gateway,
     emulator: Guarded,
     account: Option<Account>,
@@ -65,7 +67,8 @@ impl Aws {
     async fn attempt(folder: &Folder) -> Result<Self> {
         let [port] = free_ports()?;
         let address = SocketAddr::from((EMULATOR, port));
-        let settings = Settings { log: Some(folder.logs().join("gateway.log")), ..Settings::default() };
+        let log = Some(folder.logs().join("gateway.log"));
+        let settings = Settings { log, holds: true, ..Settings::default() };
         let gateway = Gateway::start((GATEWAY, port).into(), address, settings).await?;
         let home = folder.data("aws")?;
         // Clean, because the emulator hands its whole environment on to the functions.
@@ -89,7 +92,8 @@ impl Aws {
             Err(not_yet) => emulator.ensure_running().map_or_else(|ended| Ok(Err(ended)), |()| Err(not_yet.into())),
         })
         .await??;
-        Ok(Self { port, gateway, emulator, account: None })
+        let delivery = Delivery::start(gateway.held(), gateway.address(), address).await;
+        Ok(Self { port, delivery, gateway, emulator, account: None })
     }
 
     /// The address for every AWS client.
@@ -133,6 +137,12 @@ impl Aws {
     #[must_use]
     pub const fn gateway(&self) -> &Gateway {
         &self.gateway
+    }
+
+    /// What AWS does by itself with streams, queues, topics and expired items.
+    #[must_use]
+    pub const fn delivery(&self) -> &Delivery {
+        &self.delivery
     }
 
     /// The emulator's process id.

@@ -9,6 +9,7 @@
 //! | [`account`] | a real account in its place |
 //! | [`front`] | API Gateway's WebSockets as they are documented, before the emulator |
 //! | [`gateway`] | the proxy that refuses what AWS refuses, and injects faults |
+//! | [`delivery`] | streams, queues and topics that feed functions, as AWS does it |
 //! | [`issuer`] | keys over HTTP and the tokens that they sign |
 //! | [`stack`] | one `SumuStack` as its users see it |
 //! | [`operator`] | `sumu-operator run` as a process, and what its log tells |
@@ -29,6 +30,7 @@ pub mod account;
 pub mod aws;
 pub mod backend;
 pub mod client;
+pub mod delivery;
 pub mod document;
 mod error;
 pub mod folder;

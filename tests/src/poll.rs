@@ -13,7 +13,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How many times as long as on the testbed everything may take in a real account.
 const PATIENCE_WITH_AN_ACCOUNT: u32 = 4;
 
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between two looks.
+pub const PAUSE: Duration = Duration::from_millis(100);
 const BLINK: Duration = Duration::from_millis(2);
 
 /// Looks again and again until `look` succeeds, and says at the deadline what was awaited and what was seen last.

@@ -14,6 +14,7 @@ use futures::{FutureExt, StreamExt, stream};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::CONTENT_LENGTH;
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,12 +27,14 @@ use tokio::task::JoinSet;
 
 use super::Settings;
 use super::call::{Call, Service};
-use super::facts::Facts;
+use super::deployments::Deployments;
+use super::facts::{Facts, last};
 use super::fault::{self, Faults};
 use super::history::History;
 use super::rule::{Act, RuleSet};
 use super::wire::{Answer, Refusal};
 use crate::aws::{KEY, REGION};
+use crate::delivery::held::{Held, queue_of};
 use crate::poll::pass;
 use crate::{Error, Result};
 
@@ -51,6 +54,9 @@ pub(super) struct Shared {
     client: Client<HttpConnector, Full<Bytes>>,
     facts: Facts,
     pub(super) faults: Faults,
+    pub(super) held: Arc<Held>,
+    pub(super) deployments: Arc<Deployments>,
+    holds: bool,
     pub(super) history: History,
     pub(super) rules: RuleSet,
     /// One write a service at a time while rules look, so that what they have seen still holds when it is done.
@@ -84,6 +90,9 @@ impl Shared {
             client: client.build(HttpConnector::new()),
             facts: Facts::new(settings.pace, &sdk),
             faults: Faults::default(),
+            held: Arc::new(Held::with_pace(settings.pace.source)),
+            holds: settings.holds,
+            deployments: Arc::default(),
             history: History::default(),
             rules: RuleSet::without(&settings.off),
             turns: ruled.into_iter().map(|service| (service, tokio::sync::Mutex::default())).collect(),
@@ -163,8 +172,10 @@ impl Shared {
         }
         let answer = match self.done(call).await? {
             Some(answer) => answer,
+            None if self.holds => self.hold(call, asked).await?,
             None => self.pass_on(asked).await?,
         };
+        self.deployments.capture(call, &answer, &self.facts.gateway).await?;
         drop(alone);
         self.facts.learn(call, &answer);
         let answer = self.mended(call, answer).await?;
@@ -184,6 +195,18 @@ impl Shared {
             }
         }
         Ok(None)
+    }
+
+    /// Lets the emulator hold what is asked for, in a form in which it does not work on it.
+    async fn hold(&self, call: &Call, mut asked: Asked) -> Result<Answer> {
+        if let Some(queue) = Held::notified(call).and_then(queue_of) {
+            self.facts.sqs.create_queue().queue_name(last(&queue)).send().await?;
+        }
+        if let Some(body) = self.held.before(call, &asked.body) {
+            asked.parts.headers.insert(CONTENT_LENGTH, body.len().into());
+            asked.body = body;
+        }
+        Ok(self.held.after(call, self.pass_on(asked).await?))
     }
 
     async fn mended(&self, call: &Call, mut answer: Answer) -> Result<Answer> {

@@ -112,7 +112,7 @@ async fn a_stream_is_read_from_a_named_position() -> Result<()> {
     let expected = (400, "InvalidParameterValueException", "'startingPosition' failed to satisfy constraint");
     // The rule on what exists comes first, so it is off.
     let off = ["source-function-exists", "source-exists", "source-readable", "source-once"].map(ToOwned::to_owned);
-    let settings = sumu_tests::gateway::Settings { pace: AT_ONCE, off: off.into(), log: None };
+    let settings = sumu_tests::gateway::Settings { pace: AT_ONCE, off: off.into(), ..Default::default() };
     let bench = crate::bench::strict(settings).await?;
     let lambda = aws_sdk_lambda::Client::new(&bench.sdk);
     let create = lambda.create_event_source_mapping().function_name("f").event_source_arn(stream);
