@@ -73,8 +73,10 @@ fn after_error(kind: Kind, attempt: u32, chance: f64, resync: Duration) -> Durat
             let bound = SECOND.mul_f64(2_f64.powi(exponent(attempt, 6)));
             SECOND.mul_f64(0.5) + bound.mul_f64(chance)
         }
-        // Mended outside the cluster, where no event tells us.
-        Kind::Denied | Kind::Quota => {
+        // Mended outside the cluster, where no event tells us. A right that was just given, credentials that are just
+        // being exchanged and a clock that is just being set are there in seconds, so it is asked again soon at first.
+        Kind::Denied => (SECOND * 5).mul_f64(2_f64.powi(exponent(attempt, 6))).min(MINUTE * 5),
+        Kind::Quota => {
             if attempt < 5 {
                 MINUTE
             } else {
@@ -149,7 +151,7 @@ mod tests {
     fn what_waits_for_a_step_that_fails_for_good_does_not_hurry_it() {
         let wait = Wait { part: Part::Functions, reason: WaitReason::Exists { what: "f".into(), needs: "r".into() } };
         let plan = Plan { steps: vec![], waits: vec![wait] };
-        let pass = Pass { plan, failures: vec![failed(Kind::Denied)], ..pass() };
+        let pass = Pass { plan, failures: vec![failed(Kind::Quota)], ..pass() };
         assert_eq!(after_pass(&pass, history(0), 0.5, RESYNC), MINUTE);
     }
 
@@ -158,6 +160,13 @@ mod tests {
         let pass = Pass { failures: vec![failed(Kind::Throttled)], ..pass() };
         let [first, later] = [1, 5].map(|attempt| after_pass(&pass, history(attempt), 1.0, RESYNC));
         assert!(first < later && later <= MINUTE, "{first:?} {later:?}");
+    }
+
+    #[test]
+    fn a_denied_call_is_tried_again_soon_and_then_ever_more_seldom() {
+        let pass = Pass { failures: vec![failed(Kind::Denied)], ..pass() };
+        let [first, fourth, later] = [0, 3, 99].map(|attempt| after_pass(&pass, history(attempt), 0.5, RESYNC));
+        assert_eq!([first, fourth, later], [SECOND * 5, SECOND * 40, MINUTE * 5]);
     }
 
     #[test]

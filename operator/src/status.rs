@@ -6,7 +6,7 @@ pub mod events;
 use kube::core::error_boundary::InvalidObject;
 use sumu_contract::Function;
 
-use crate::cloud::{CloudError, Kind};
+use crate::cloud::CloudError;
 use crate::converge::Pass;
 use crate::desired::{Desired, Endpoints};
 use crate::observed::Observed;
@@ -207,8 +207,5 @@ pub fn moved(stack: &SumuStack, account: &Account) -> Option<Invalid> {
 #[must_use]
 pub fn is_persistent(error: &CloudError, attempt: u32) -> bool {
     const TRANSIENT_ATTEMPTS: u32 = 3;
-    match error.kind {
-        Kind::Throttled | Kind::Unreachable | Kind::Internal | Kind::Busy => attempt >= TRANSIENT_ATTEMPTS,
-        _ => true,
-    }
+    !error.kind.is_transient() || attempt >= TRANSIENT_ATTEMPTS
 }

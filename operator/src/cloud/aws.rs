@@ -2,6 +2,7 @@
 //!
 //! These files are also the list of the rights that the operator needs.
 
+mod answers;
 mod apigateway;
 mod apigateway_read;
 mod calls;

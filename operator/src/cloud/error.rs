@@ -132,8 +132,13 @@ impl<E: ProvideErrorMetadata> Failure
             SdkError::ResponseError(_) => (Kind::Unreachable, String::new(), "the answer could not be read".into()),
             SdkError::ServiceError(error) => {
                 let code = error.err().code().unwrap_or_default().to_owned();
-                let message = without_request_id(error.err().message().unwrap_or("no message"));
-                (classify(&code, &message, error.raw().status().as_u16()), code, message)
+                let status = error.raw().status().as_u16();
+                let message = match error.err().message() {
+                    Some(message) => without_request_id(message),
+                    None if code.is_empty() => format!("an answer of status {status} that could not be read"),
+                    None => "no message".to_owned(),
+                };
+                (classify(&code, &message, status), code, message)
             }
             _ => (Kind::Internal, String::new(), "unknown failure".into()),
         }
@@ -210,13 +215,21 @@ pub(super) fn classify(code: &str, message: &str, status: u16) -> Kind {
         // DynamoDB's "already enabled" is what we wanted; its cool-down lasts up to an hour.
         "ValidationException" if says(message, &ALREADY) => Kind::AlreadyExists,
         "ValidationException" if says(message, &["multiple times within a fixed interval"]) => Kind::Quota,
+        // SNS: a topic or a subscription that a look did not show yet.
+        "InvalidParameter" if says(message, &ALREADY) => Kind::AlreadyExists,
         "InvalidParameterValueException" | "InvalidParameterValue" if says(message, &PROPAGATING) => Kind::Propagating,
         "MalformedPolicyDocument" if says(message, &["Invalid principal"]) => Kind::Propagating,
         "LimitExceededException" if says(message, &["simultaneously", "being updated"]) => Kind::Busy,
         "LimitExceededException"
         | "LimitExceeded"
         | "CodeStorageExceededException"
-        | "PolicyLengthExceededException" => Kind::Quota,
+        | "PolicyLengthExceededException"
+        | "ServiceQuotaExceededException"
+        | "OverLimit"
+        | "TopicLimitExceeded"
+        | "SubscriptionLimitExceeded"
+        | "FilterPolicyLimitExceeded"
+        | "TagLimitExceeded" => Kind::Quota,
         // SQS throttles with 403, so the code comes before the status.
         "Throttling"
         | "ThrottlingException"
@@ -226,6 +239,7 @@ pub(super) fn classify(code: &str, message: &str, status: u16) -> Kind {
         | "RequestThrottled"
         | "RequestThrottledException"
         | "RequestLimitExceeded"
+        | "EC2ThrottledException"
         | "ProvisionedThroughputExceededException"
         | "SlowDown" => Kind::Throttled,
         "AccessDenied"
@@ -236,10 +250,23 @@ pub(super) fn classify(code: &str, message: &str, status: u16) -> Kind {
         | "ExpiredTokenException"
         | "InvalidClientTokenId"
         | "UnrecognizedClientException"
-        | "SignatureDoesNotMatch" => Kind::Denied,
+        // Some services say these with 400: credentials or a clock that are not right.
+        | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "RequestTimeTooSkewed"
+        | "RequestExpired"
+        | "NotAuthorized"
+        | "OptInRequired" => Kind::Denied,
+        "RequestTimeout" | "RequestTimeoutException" => Kind::Unreachable,
         _ if status == 429 => Kind::Throttled,
         _ if status == 403 || status == 401 => Kind::Denied,
         _ if status >= 500 => Kind::Internal,
+        // AWS always names its errors: this came from something on the way, or in part.
+        "" => Kind::Unreachable,
         _ => Kind::Rejected,
     }
 }
@@ -326,6 +353,25 @@ mod tests {
             ("DeleteConflict", "Cannot delete entity, must detach all policies first.", 409, Kind::Rejected),
             ("AccessDeniedException", "User is not authorized", 403, Kind::Denied),
             ("InternalFailure", "", 500, Kind::Internal),
+            ("TopicLimitExceeded", "Topic limit exceeded", 403, Kind::Quota),
+            ("OverLimit", "The specified action violates a limit", 403, Kind::Quota),
+            ("LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1000", 409, Kind::Quota),
+            (
+                "InvalidParameter",
+                "Invalid parameter: Tags Reason: Topic already exists with different tags",
+                400,
+                Kind::AlreadyExists,
+            ),
+            ("InvalidParameter", "Invalid parameter: Topic Name", 400, Kind::Rejected),
+            ("Throttled", "Rate exceeded", 429, Kind::Throttled),
+            ("ConcurrentAccess", "Another tagging operation is in progress", 400, Kind::Busy),
+            ("ExpiredTokenException", "The security token included in the request is expired", 400, Kind::Denied),
+            ("InvalidSignatureException", "Signature not yet current", 400, Kind::Denied),
+            ("RequestTimeTooSkewed", "The difference between the request time is too large", 400, Kind::Denied),
+            ("", "", 503, Kind::Internal),
+            ("", "", 403, Kind::Denied),
+            ("", "an answer of status 200 that could not be read", 200, Kind::Unreachable),
+            ("", "an answer of status 404 that could not be read", 404, Kind::Unreachable),
             ("BadRequestException", "Invalid stage identifier specified", 400, Kind::Rejected),
         ];
         for (code, message, status, kind) in cases {

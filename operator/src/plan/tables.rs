@@ -46,13 +46,17 @@ fn next_change(desired: &Desired, id: TableId, table: &Table, found: &TableState
     if table.is_protected != found.is_protected {
         return Some(TableStep::SetProtection { name, on: table.is_protected });
     }
+    // Before time to live, which DynamoDB may refuse to change for an hour.
+    if let Some(tags) = tags_to_set(&desired.tags, &found.tags) {
+        return Some(TableStep::Tag { arn: found.arn.clone(), tags });
+    }
     match (table.ttl_attribute, &found.ttl_attribute) {
         (Some(want), Some(have)) if want == have => {}
         (_, Some(have)) => return Some(TableStep::SetTtl { name, attribute: have.clone(), on: false }),
         (Some(want), None) => return Some(TableStep::SetTtl { name, attribute: want.into(), on: true }),
         (None, None) => {}
     }
-    tags_to_set(&desired.tags, &found.tags).map(|tags| TableStep::Tag { arn: found.arn.clone(), tags })
+    None
 }
 
 fn delete(desired: &Desired, id: TableId, found: &TableState, observed: &Observed, plan: &mut Plan) {

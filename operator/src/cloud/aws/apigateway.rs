@@ -8,6 +8,7 @@ use aws_config::retry::RetryConfig;
 use aws_sdk_apigatewayv2::Client;
 use aws_sdk_apigatewayv2::types::{AuthorizationType, AuthorizerType, IntegrationType, ProtocolType, RouteSettings};
 
+use super::answers::NoEmptyAnswers;
 use super::calls::CallCounter;
 use super::recent::Recent;
 use super::{deleted, failed, unexpected};
@@ -25,7 +26,10 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(config: &SdkConfig) -> Self {
-        let config = aws_sdk_apigatewayv2::config::Builder::from(config).interceptor(CallCounter).build();
+        let config = aws_sdk_apigatewayv2::config::Builder::from(config)
+            .interceptor(CallCounter)
+            .interceptor(NoEmptyAnswers)
+            .build();
         Self { client: Client::from_conf(config), made: Recent::default() }
     }
 

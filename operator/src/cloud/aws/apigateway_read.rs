@@ -1,13 +1,13 @@
 //! WebSocket APIs in Amazon API Gateway v2: looking.
 //!
-//! The SDK has no paginators for this service, so each list is a loop of our own: it ends at an absent or empty
-//! token, goes on after an empty page, and ends at a token that comes twice.
+//! A list always has its items, also when there are none: an answer without them is no list.
 
 use aws_sdk_apigatewayv2::types::AuthorizationType;
 use futures::future::try_join_all;
 
+use super::answers::Pages;
 use super::apigateway::Gateway;
-use super::{absent, failed};
+use super::{absent, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::desired;
 use crate::observed::{ApiState, AuthorizerState, DeploymentState, IntegrationState, RouteState, StageState};
@@ -18,14 +18,14 @@ macro_rules! all_items {
     ($call:expr, $operation:literal, $resource:expr) => {{
         let mut items = Vec::new();
         let mut token: Option<String> = None;
+        let mut pages = Pages::of($operation, $resource);
         loop {
             let answer = $call.set_next_token(token.clone()).send().await.map_err(failed($operation, $resource))?;
-            items.extend(answer.items.unwrap_or_default());
-            let next = answer.next_token.filter(|next| !next.is_empty());
-            if next.is_none() || next == token {
+            items.extend(answer.items.ok_or_else(|| unexpected($operation, $resource, "the answer has no items"))?);
+            token = pages.after(answer.next_token)?;
+            if token.is_none() {
                 break items;
             }
-            token = next;
         }
     }};
 }

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::{
 };
 use futures::future::try_join_all;
 
+use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::CallCounter;
 use super::recent::Recent;
 use super::{absent, deleted, failed, unexpected};
@@ -27,7 +28,10 @@ pub(super) struct Tables {
 
 impl Tables {
     pub(super) fn new(config: &SdkConfig) -> Self {
-        let config = aws_sdk_dynamodb::config::Builder::from(config).interceptor(CallCounter).build();
+        let config = aws_sdk_dynamodb::config::Builder::from(config)
+            .interceptor(CallCounter)
+            .interceptor(NoEmptyAnswers)
+            .build();
         Self { client: Client::from_conf(config), made: Recent::default() }
     }
 
@@ -66,11 +70,12 @@ impl Tables {
     async fn tags(&self, name: &str, arn: &str) -> Result<Tags, CloudError> {
         let mut tags = Tags::new();
         let mut token = None;
+        let mut pages = Pages::of("ListTagsOfResource", name);
         loop {
             let answer = self.client.list_tags_of_resource().resource_arn(arn).set_next_token(token).send().await;
             let answer = answer.map_err(failed("ListTagsOfResource", name))?;
             tags.extend(answer.tags().iter().map(|tag| (tag.key.clone(), tag.value.clone())));
-            token = answer.next_token.filter(|token| !token.is_empty());
+            token = pages.after(answer.next_token)?;
             if token.is_none() {
                 return Ok(tags);
             }

@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use percent_encoding::percent_decode_str;
 use sumu_contract::Function;
 
+use super::answers::NoEmptyAnswers;
 use super::calls::CallCounter;
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
@@ -24,7 +25,8 @@ pub(super) struct Roles {
 
 impl Roles {
     pub(super) fn new(config: &SdkConfig) -> Self {
-        let config = aws_sdk_iam::config::Builder::from(config).interceptor(CallCounter).build();
+        let config =
+            aws_sdk_iam::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
         Self { client: Client::from_conf(config) }
     }
 

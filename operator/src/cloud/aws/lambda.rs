@@ -16,6 +16,7 @@ use serde_json::Value;
 use sumu_contract::Function;
 use tokio::sync::Semaphore;
 
+use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::CallCounter;
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::{CloudError, Kind};
@@ -35,7 +36,8 @@ pub(super) struct Functions {
 
 impl Functions {
     pub(super) fn new(config: &SdkConfig) -> Self {
-        let config = aws_sdk_lambda::config::Builder::from(config).interceptor(CallCounter).build();
+        let config =
+            aws_sdk_lambda::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
         Self { client: Client::from_conf(config), upload: Semaphore::new(1) }
     }
 
@@ -183,16 +185,21 @@ impl Functions {
         &self,
         name: Option<String>,
     ) -> Result<Option<Vec<EventSourceMappingConfiguration>>, CloudError> {
+        const OPERATION: &str = "ListEventSourceMappings";
+        let whose = name.clone().unwrap_or_default();
         let mut found = Vec::new();
-        let call = self.client.list_event_source_mappings().set_function_name(name.clone());
-        let mut pages = call.into_paginator().items().send();
-        while let Some(source) = pages.next().await {
-            match absent(source.map_err(failed("ListEventSourceMappings", name.clone().unwrap_or_default())))? {
-                Some(source) => found.push(source),
-                None => return Ok(None),
+        let mut marker = None;
+        let mut pages = Pages::of(OPERATION, &whose);
+        loop {
+            let call = self.client.list_event_source_mappings().set_function_name(name.clone()).set_marker(marker);
+            let answer = absent(call.send().await.map_err(failed(OPERATION, &whose)))?;
+            let Some(answer) = answer else { return Ok(None) };
+            found.extend(answer.event_source_mappings.unwrap_or_default());
+            marker = pages.after(answer.next_marker)?;
+            if marker.is_none() {
+                return Ok(Some(found));
             }
         }
-        Ok(Some(found))
     }
 
     pub(super) async fn apply_source(&self, step: &SourceStep) -> Result<(), CloudError> {

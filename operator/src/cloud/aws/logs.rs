@@ -7,6 +7,7 @@ use aws_sdk_cloudwatchlogs::Client;
 use futures::future::try_join_all;
 use sumu_contract::Function;
 
+use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::CallCounter;
 use super::recent::{Recent, TAGS_READ_EVERY};
 use super::{absent, deleted, failed};
@@ -29,7 +30,10 @@ struct Listed {
 
 impl LogGroups {
     pub(super) fn new(config: &SdkConfig) -> Self {
-        let config = aws_sdk_cloudwatchlogs::config::Builder::from(config).interceptor(CallCounter).build();
+        let config = aws_sdk_cloudwatchlogs::config::Builder::from(config)
+            .interceptor(CallCounter)
+            .interceptor(NoEmptyAnswers)
+            .build();
         Self { client: Client::from_conf(config), tags: Recent::lasting(TAGS_READ_EVERY) }
     }
 
@@ -52,14 +56,22 @@ impl LogGroups {
     }
 
     async fn list(&self, prefix: &str) -> Result<BTreeMap<String, Listed>, CloudError> {
+        const OPERATION: &str = "DescribeLogGroups";
         let mut found = BTreeMap::new();
-        let mut pages = self.client.describe_log_groups().log_group_name_prefix(prefix).into_paginator().items().send();
-        while let Some(group) = pages.next().await {
-            let group = group.map_err(failed("DescribeLogGroups", prefix))?;
-            let listed = Listed { made_at: group.creation_time, retention_days: group.retention_in_days };
-            found.extend(group.log_group_name.map(|name| (name, listed)));
+        let mut token = None;
+        let mut pages = Pages::of(OPERATION, prefix);
+        loop {
+            let call = self.client.describe_log_groups().log_group_name_prefix(prefix).set_next_token(token);
+            let answer = call.send().await.map_err(failed(OPERATION, prefix))?;
+            for group in answer.log_groups.unwrap_or_default() {
+                let listed = Listed { made_at: group.creation_time, retention_days: group.retention_in_days };
+                found.extend(group.log_group_name.map(|name| (name, listed)));
+            }
+            token = pages.after(answer.next_token)?;
+            if token.is_none() {
+                return Ok(found);
+            }
         }
-        Ok(found)
     }
 
     async fn tags_of(&self, name: &str, arn: &str, made_at: Option<i64>) -> Result<Option<Tags>, CloudError> {

@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use serde_json::json;
 use sumu_contract::Function;
 
+use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::CallCounter;
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
@@ -24,7 +25,8 @@ pub(super) struct Topics {
 
 impl Topics {
     pub(super) fn new(config: &SdkConfig) -> Self {
-        let config = aws_sdk_sns::config::Builder::from(config).interceptor(CallCounter).build();
+        let config =
+            aws_sdk_sns::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
         Self { client: Client::from_conf(config) }
     }
 
@@ -54,6 +56,7 @@ impl Topics {
     ) -> Result<Vec<SubscriptionState>, CloudError> {
         let mut found = Vec::new();
         let mut token = None;
+        let mut pages = Pages::of("ListSubscriptionsByTopic", name);
         loop {
             let call = self.client.list_subscriptions_by_topic().topic_arn(topic_arn).set_next_token(token);
             let answer = call.send().await.map_err(failed("ListSubscriptionsByTopic", name))?;
@@ -65,7 +68,7 @@ impl Topics {
                     dead_letters_arn: None,
                 });
             }
-            token = answer.next_token.filter(|token| !token.is_empty());
+            token = pages.after(answer.next_token)?;
             if token.is_none() {
                 break;
             }

@@ -8,6 +8,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use futures::future::try_join_all;
 
+use super::answers::NoEmptyAnswers;
 use super::calls::CallCounter;
 use super::recent::{Recent, TAGS_READ_EVERY};
 use super::{absent, deleted, failed, unexpected};
@@ -30,7 +31,8 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn new(config: &SdkConfig) -> Self {
-        let config = aws_sdk_sqs::config::Builder::from(config).interceptor(CallCounter).build();
+        let config =
+            aws_sdk_sqs::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
         Self {
             client: Client::from_conf(config),
             urls: Mutex::default(),
