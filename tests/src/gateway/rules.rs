@@ -4,6 +4,7 @@ pub(super) mod functions;
 pub(super) mod gateway;
 pub(super) mod gateway_lists;
 pub(super) mod queues;
+pub(super) mod rates;
 pub(super) mod rights;
 pub(super) mod roles;
 pub(super) mod sources;

@@ -164,6 +164,9 @@ impl Shared {
         let answer = self.pass_on(asked).await?;
         drop(alone);
         self.facts.learn(call, &answer);
+        if answer.is_good() {
+            self.faults.saw(call);
+        }
         let answer = self.mended(call, answer).await?;
         if !self.faults.freezes(call) {
             self.history.keep(call, &answer);
