@@ -29,6 +29,8 @@ pub struct Pace {
     pub queue_name: Duration,
     /// How many items of a list come at once.
     pub page: usize,
+    /// How many times AWS's own rate API Gateway's control plane takes; any rate when absent.
+    pub rate: Option<f64>,
 }
 
 impl Pace {
@@ -41,6 +43,7 @@ impl Pace {
         table: Duration::from_secs(5),
         queue_name: Duration::from_mins(1),
         page: 25,
+        rate: Some(1.0),
     };
     /// Long enough to be met, short enough for tests that make many stacks.
     pub const QUICK: Self = Self {
@@ -51,6 +54,7 @@ impl Pace {
         table: Duration::from_millis(700),
         queue_name: Duration::from_secs(3),
         page: 25,
+        rate: None,
     };
 }
 
@@ -82,6 +86,33 @@ pub(super) struct Memory {
     pub(super) queues_deleted: HashMap<String, Instant>,
     /// APIs whose tags were changed after they were made.
     pub(super) apis_tagged: HashSet<String>,
+    /// The calls that may still be made at once, by what they are counted for.
+    pub(super) buckets: HashMap<&'static str, Bucket>,
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    pub(super) fn full(burst: f64) -> Self {
+        Self { left: burst, at: Instant::now() }
+    }
+
+    /// Takes a call out of it, unless it is empty. So many come back each second, up to `burst`.
+    pub(super) fn take(&mut self, per_second: f64, burst: f64) -> bool {
+        let now = Instant::now();
+        self.left = burst.min(per_second.mul_add(now.duration_since(self.at).as_secs_f64(), self.left));
+        self.at = now;
+        let is_taken = self.left >= 1.0;
+        if is_taken {
+            self.left -= 1.0;
+        }
+        is_taken
+    }
 }
 
 /// What rules know.

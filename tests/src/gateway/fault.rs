@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -191,6 +191,8 @@ pub struct Fault {
     pub about: Option<String>,
     /// Only calls that are signed with this access key, for the same reason.
     pub by: Option<String>,
+    /// Only calls within a time after a call of another kind that AWS has carried out: what AWS takes that long to show.
+    pub after: Option<(Calls, Duration)>,
     /// Which calls it hits.
     pub when: When,
     /// What becomes of these.
@@ -201,7 +203,7 @@ impl Fault {
     /// A fault of every call of a kind.
     #[must_use]
     pub const fn of(calls: Calls, act: Act) -> Self {
-        Self { calls, about: None, by: None, when: When::Always, act }
+        Self { calls, about: None, by: None, after: None, when: When::Always, act }
     }
 
     /// A fault of the first call of an operation.
@@ -221,6 +223,13 @@ impl Fault {
     #[must_use]
     pub fn by(mut self, key: &str) -> Self {
         self.by = Some(key.to_owned());
+        self
+    }
+
+    /// The same within a time after each call of another kind that AWS has carried out.
+    #[must_use]
+    pub const fn after(mut self, calls: Calls, time: Duration) -> Self {
+        self.after = Some((calls, time));
         self
     }
 
@@ -266,6 +275,8 @@ struct Armed {
     fault: Fault,
     since: Instant,
     first: OnceLock<Instant>,
+    /// When the last call was carried out after which it hits others.
+    cause: Mutex<Option<Instant>>,
     is_over: AtomicBool,
     calls: AtomicU64,
     hit: Mutex<Vec<(Service, String)>>,
@@ -274,11 +285,20 @@ struct Armed {
 
 impl Armed {
     fn is_for(&self, call: &Call) -> bool {
-        let Fault { calls, about, by, .. } = &self.fault;
+        let Fault { calls, about, .. } = &self.fault;
         !self.is_over.load(Ordering::SeqCst)
             && calls.has(call)
-            && by.as_deref().is_none_or(|key| key == call.caller)
+            && self.is_by(call)
             && about.as_deref().is_none_or(|text| call.speaks_of(text))
+            && self.fault.after.is_none_or(|(_, time)| self.cause().is_some_and(|cause| cause.elapsed() < time))
+    }
+
+    fn is_by(&self, call: &Call) -> bool {
+        self.fault.by.as_deref().is_none_or(|key| key == call.caller)
+    }
+
+    fn cause(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hits(&self) -> bool {
@@ -320,6 +340,7 @@ impl Faults {
             fault,
             since: Instant::now(),
             first: OnceLock::new(),
+            cause: Mutex::default(),
             is_over: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             hit: Mutex::default(),
@@ -327,6 +348,15 @@ impl Faults {
         });
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&armed));
         Injected(armed)
+    }
+
+    /// Notes that AWS has carried out a call.
+    pub(super) fn saw(&self, call: &Call) {
+        for armed in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if armed.fault.after.is_some_and(|(calls, _)| calls.has(call)) && armed.is_by(call) {
+                *armed.cause() = Some(Instant::now());
+            }
+        }
     }
 
     /// Whether what a read is answered now must not become what it was answered before.

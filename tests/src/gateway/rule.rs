@@ -21,7 +21,7 @@ pub struct Rule {
     pub source: &'static str,
     /// The service that it is about.
     pub service: Service,
-    /// The operations that it looks at.
+    /// The operations that it looks at; all of the service when there are none.
     pub operations: &'static [&'static str],
     pub(super) act: Act,
 }
@@ -59,13 +59,14 @@ pub fn table() -> String {
 
 impl Rule {
     pub(super) fn is_for(&self, call: &Call) -> bool {
-        self.service == call.service && self.operations.contains(&call.operation.as_str())
+        let operations = self.operations;
+        self.service == call.service && (operations.is_empty() || operations.contains(&call.operation.as_str()))
     }
 }
 
 /// All rules.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [rules::roles::RULES, rules::functions::RULES, rules::sources::RULES, rules::gateway::RULES]
+    [rules::rates::RULES, rules::roles::RULES, rules::functions::RULES, rules::sources::RULES, rules::gateway::RULES]
         .into_iter()
         .chain([rules::gateway_forms::RULES, rules::gateway_lists::RULES, rules::tables::RULES])
         .chain([rules::queues::RULES, rules::topics::RULES, rules::forms::RULES])

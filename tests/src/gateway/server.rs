@@ -178,6 +178,9 @@ impl Shared {
         self.deployments.capture(call, &answer, &self.facts.gateway).await?;
         drop(alone);
         self.facts.learn(call, &answer);
+        if answer.is_good() {
+            self.faults.saw(call);
+        }
         let answer = self.mended(call, answer).await?;
         if !self.faults.freezes(call) {
             self.history.keep(call, &answer);

@@ -90,6 +90,26 @@ async fn a_fault_about_something_spares_the_rest() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_aws_takes_long_to_show_is_hidden_for_a_time_after_each_change() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let client = Client::new(&bench.sdk);
+    let lookup = Calls::Operation(Service::Sqs, "GetQueueUrl");
+    let creation = Calls::Operation(Service::Sqs, "CreateQueue");
+    let hidden = Act::refuse(400, "QueueDoesNotExist", "The specified queue does not exist.");
+    let time = Duration::from_secs(2);
+    let injected = bench.gateway.inject(Fault::of(lookup, hidden).after(creation, time));
+    bench.gateway.inject(create(Act::refuse(400, "OverLimit", "no")));
+    let find = || client.get_queue_url().queue_name("fresh").send();
+    ensure!(client.create_queue().queue_name("fresh").send().await.is_err(), "the first create was accepted");
+    ensure!(find().await.is_err() && injected.calls() == 0, "it hides what was not made");
+    client.create_queue().queue_name("fresh").send().await?;
+    ensure!(find().await.is_err(), "it is shown at once");
+    ensure_eq!(injected.hits(), 1, "calls that were hidden from");
+    eventually(PATIENCE, "the queue to be shown", async || Ok(find().await?)).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_answer_is_held_until_it_is_released() -> Result<()> {
     let bench = bench(AT_ONCE).await?;
     let hold = Hold::default();

@@ -1,5 +1,20 @@
 //! What AWS does badly at times, injected by the gateway for one namespace: the stack becomes what it should be.
 
+#[path = "faults/api.rs"]
+mod api;
+#[path = "faults/common.rs"]
+mod common;
+#[path = "faults/functions.rs"]
+mod functions;
+#[path = "faults/lost.rs"]
+mod lost;
+#[path = "faults/queues.rs"]
+mod queues;
+#[path = "faults/rates.rs"]
+mod rates;
+#[path = "faults/roles.rs"]
+mod roles;
+
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Injected, When};
 use sumu_tests::{Result, ensure, ensure_eq};
