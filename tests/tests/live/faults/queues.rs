@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::Value;
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Fault, When};
 use sumu_tests::gateway::wire::Answer;
@@ -125,8 +126,7 @@ async fn becomes_ready_without_losing_a_queue(scene: &Scene) -> Result<()> {
         ["/status/notifications/queueUrl", "/status/messages/queueUrl", "/status/messages/deadLetterQueueUrl"];
     scene
         .until("the stack to be Ready", |object| {
-            let now =
-                pointers.iter().filter(|pointer| object.pointer(pointer).is_some_and(|url| url.is_string())).count();
+            let now = pointers.iter().filter(|pointer| object.pointer(pointer).is_some_and(Value::is_string)).count();
             if now < told.replace(now) {
                 lost.set(lost.get() + 1);
             }
