@@ -32,7 +32,10 @@ pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) 
         }
         // Ends by a step of ours, which has its own time: that of its failure, when it fails.
         WaitReason::Exists { .. } => None,
-        WaitReason::Foreign(_) | WaitReason::Protected(_) | WaitReason::Failed { .. } => Some(MINUTE),
+        WaitReason::Foreign(_)
+        | WaitReason::Protected(_)
+        | WaitReason::LostPrincipal { .. }
+        | WaitReason::Failed { .. } => Some(MINUTE),
     });
     let progress = (pass.applied > 0 && pass.failures.is_empty()).then(|| after_progress(repeats));
     // Every look costs calls too: who is throttled and comes back at once keeps the account at its limit.

@@ -97,7 +97,9 @@ impl Gateway {
     }
 
     async fn delete_api(&self, api_id: &str) -> Result<(), CloudError> {
-        deleted(self.client.delete_api().api_id(api_id).send().await.map_err(failed("DeleteApi", api_id)))
+        // API Gateway deletes one API in 30 s for the whole account: to ask again at once only costs calls.
+        let call = self.client.delete_api().api_id(api_id).customize().config_override(never_repeated());
+        deleted(call.send().await.map_err(failed("DeleteApi", api_id)))
     }
 
     async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
