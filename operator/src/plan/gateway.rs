@@ -6,7 +6,8 @@ use crate::desired::Desired;
 use crate::desired::functions::permission;
 use crate::desired::gateway::{AUTHORIZER_NAME, Gateway, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
 use crate::observed::{
-    ApiState, AuthorizerState, IntegrationState, Observed, Readiness, ResourceId, RouteState, StageState, TableState,
+    ApiState, AuthorizerState, DeploymentState, IntegrationState, Observed, Readiness, ResourceId, RouteState,
+    StageState, TableState,
 };
 use crate::stack::name::{TableId, TopicId};
 use sumu_contract::Function;
@@ -126,16 +127,20 @@ fn clear_unused(api: &ApiState, authorizer: &AuthorizerState, integration: &Inte
 fn deploy(desired: &Desired, gateway: &Gateway, observed: &Observed, api: &ApiState, hash: &str, plan: &mut Plan) {
     let description = format!("sumu {hash}");
     let api_id = api.id.clone();
-    let mut made = api.deployments.iter().filter(|found| found.description == description);
-    let deployment = match (made.clone().find(|found| found.status != "FAILED"), made.next()) {
-        (Some(deployment), _) => deployment,
-        (None, None) => return plan.step(GatewayStep::CreateDeployment { api_id, description }),
-        // Another would fail like this one.
-        (None, Some(failed)) => {
-            let reason = failed.status_message.clone().unwrap_or_else(|| "no reason given".into());
-            return plan.wait(PART, WaitReason::Failed { what: format!("deployment {}", failed.id), reason });
+    let made: Vec<&DeploymentState> = api.deployments.iter().filter(|found| found.description == description).collect();
+    let kept = made.iter().find(|found| found.status != "FAILED");
+    // Another would fail like one that has just failed.
+    if let Some(failed) = made.iter().rfind(|found| found.failed_lately).filter(|_| kept.is_none()) {
+        let reason = failed.status_message.clone().unwrap_or_else(|| "no reason given".into());
+        return plan.wait(PART, WaitReason::Failed { what: format!("deployment {}", failed.id), reason });
+    }
+    // Those that have failed, and those that a create without an answer has left.
+    for extra in made.iter().filter(|extra| kept.is_none_or(|kept| kept.id != extra.id)) {
+        if api.stages.iter().all(|stage| stage.deployment_id.as_ref() != Some(&extra.id)) {
+            plan.step(GatewayStep::DeleteDeployment { api_id: api_id.clone(), id: extra.id.clone() });
         }
-    };
+    }
+    let Some(deployment) = kept else { return plan.step(GatewayStep::CreateDeployment { api_id, description }) };
     if deployment.status != "DEPLOYED" {
         return plan.wait_ready(PART, "deployment", &deployment.status);
     }

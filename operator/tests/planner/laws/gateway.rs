@@ -2,7 +2,7 @@
 
 use sumu_contract::Function;
 use sumu_operator::desired::Desired;
-use sumu_operator::observed::ApiState;
+use sumu_operator::observed::{ApiState, DeploymentState};
 use sumu_operator::stack::name::{QueueId, TableId, TopicId};
 
 use crate::cloud::{MemoryCloud, Pace};
@@ -126,18 +126,48 @@ fn a_drift_that_somebody_has_deployed_is_served_no_longer() {
 }
 
 #[test]
-fn a_deployment_that_failed_is_told_and_not_made_again_and_again() {
+fn a_deployment_that_failed_is_told_and_after_a_while_made_again() {
+    let fixture = stack("");
+    for is_served in [true, false] {
+        let cloud = settled(&fixture, Pace::INSTANT);
+        let id = cloud.change(|world| {
+            if !is_served {
+                world.held.apis[0].stages.clear();
+            }
+            let failed = &mut world.held.apis[0].deployments[0];
+            (failed.status, failed.status_message) = ("FAILED".into(), Some("too many routes".into()));
+            failed.failed_lately = true;
+            failed.id.clone()
+        });
+        let calls = cloud.calls();
+        let last = (0..3).map(|_| pass(&cloud, &fixture.desired)).last().unwrap();
+        assert_eq!(last.plan.to_string(), format!("… AWS has given up on deployment {id}: too many routes\n"));
+        assert_eq!(cloud.calls(), calls);
+
+        cloud.change(|world| world.held.apis[0].deployments[0].failed_lately = false);
+        settle(&cloud, &fixture.desired);
+        assert_eq!(deployments(&cloud, calls), 1);
+        assert_whole(&cloud, &fixture);
+        assert!(cloud.held().apis[0].deployments.iter().all(|found| found.id != id), "the failed one is there still");
+    }
+}
+
+#[test]
+fn a_deployment_that_was_made_twice_is_there_once_in_the_end() {
     let fixture = stack("");
     let cloud = settled(&fixture, Pace::INSTANT);
-    cloud.change(|world| {
-        let failed = &mut world.held.apis[0].deployments[0];
-        (failed.status, failed.status_message) = ("FAILED".into(), Some("too many routes".into()));
-    });
-    let calls = cloud.calls();
-    let last = (0..3).map(|_| pass(&cloud, &fixture.desired)).last().unwrap();
-    let id = &cloud.held().apis[0].deployments[0].id;
-    assert_eq!(last.plan.to_string(), format!("… AWS has given up on deployment {id}: too many routes\n"));
-    assert_eq!(cloud.calls(), calls);
+    for serves_the_second in [false, true] {
+        cloud.change(|world| {
+            let api = &mut world.held.apis[0];
+            let second = DeploymentState { id: "second".into(), ..api.deployments[0].clone() };
+            if serves_the_second {
+                api.stages[0].deployment_id = Some("second".into());
+            }
+            api.deployments.push(second);
+        });
+        settle(&cloud, &fixture.desired);
+        assert_whole(&cloud, &fixture);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::{Value, json};
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Fault, When};
 use sumu_tests::gateway::wire::Answer;
@@ -11,7 +12,7 @@ use sumu_tests::poll::PATIENCE;
 use sumu_tests::stack::condition;
 use sumu_tests::{Result, ensure, ensure_eq, eventually};
 
-use super::common::{calls, count, inject, is_whole, says, seen};
+use super::common::{calls, count, inject, is_whole, says, seen, settled};
 use crate::scene::{Scene, scene};
 
 const RECENTLY: &str =
@@ -75,6 +76,56 @@ fn attributes_that_come_back_old_and_new_by_turns_are_written_once() -> Result<(
     })
 }
 
+#[test]
+#[ignore = "slow: make test-faults"]
+fn an_operator_that_begins_while_attributes_come_back_old_writes_them_once_more_at_the_most() -> Result<()> {
+    scene("forgetful").resync_seconds(1).play(async |scene| {
+        let (reads, writes) = (calls(Service::Sqs, "GetQueueAttributes"), calls(Service::Sqs, "SetQueueAttributes"));
+        let fault = Fault::of(reads, Act::Stale).about("-messages-dead-letters").when(When::EveryOther);
+        let stale = inject(scene, fault.after(writes, Duration::from_secs(20)));
+        let sqs = aws_sdk_sqs::Client::new(&scene.sdk().await);
+        let change = sqs.set_queue_attributes().queue_url(scene.text("/messages/deadLetterQueueUrl")?);
+        change.attributes(QueueAttributeName::MessageRetentionPeriod, "60").send().await?;
+        eventually(PATIENCE, "the change to be undone", async || {
+            ensure!(count(scene, "SetQueueAttributes") > 0, "nothing was written");
+            Ok(())
+        })
+        .await?;
+        scene.kill_operator()?;
+        scene.start_operator()?;
+        eventually(PATIENCE, "old attributes to be shown again and again", async || {
+            ensure!(stale.hits() >= 5, "{} old reads", stale.hits());
+            Ok(())
+        })
+        .await?;
+        let written = count(scene, "SetQueueAttributes");
+        ensure!((1..=2).contains(&written), "{written} writes for one change");
+        is_whole(scene).await
+    })
+}
+
+#[test]
+#[ignore = "slow: make test-faults"]
+fn a_policy_in_which_iam_shows_an_id_for_a_while_is_told_and_never_written() -> Result<()> {
+    scene("lost-role").resync_seconds(1).play(async |scene| {
+        let id = "AROAEXAMPLEID12345678";
+        let policy = json!({"Version": "2012-10-17", "Statement": [
+            {"Sid": "Theirs", "Effect": "Allow", "Principal": {"AWS": id}, "Action": "sqs:SendMessage", "Resource": "*"},
+        ]});
+        let shown = Act::rewrite(move |body| body["Attributes"]["Policy"] = policy.to_string().into());
+        let reads = calls(Service::Sqs, "GetQueueAttributes");
+        let shown = inject(scene, Fault::of(reads, shown).about("-notifications-dead-letters"));
+        says(scene, "Notifications", "LostPrincipal", &["queue notifications-dead-letters", id]).await?;
+        shown.end();
+        // Nothing has changed in the cluster, and the next look is a minute away.
+        settled(scene).await?;
+        scene.ready().await?;
+        ensure!(shown.hits() > 0, "nothing was shown");
+        ensure_eq!(count(scene, "SetQueueAttributes"), 0, "writes");
+        is_whole(scene).await
+    })
+}
+
 /// SQS's answer for a queue that does not exist, with the code from when it had forms or without.
 fn absent(code: &str, is_compatible: bool) -> Act {
     let body = format!(r#"{{"__type":"{code}","message":"{ABSENT}"}}"#);
@@ -125,8 +176,7 @@ async fn becomes_ready_without_losing_a_queue(scene: &Scene) -> Result<()> {
         ["/status/notifications/queueUrl", "/status/messages/queueUrl", "/status/messages/deadLetterQueueUrl"];
     scene
         .until("the stack to be Ready", |object| {
-            let now =
-                pointers.iter().filter(|pointer| object.pointer(pointer).is_some_and(|url| url.is_string())).count();
+            let now = pointers.iter().filter(|pointer| object.pointer(pointer).is_some_and(Value::is_string)).count();
             if now < told.replace(now) {
                 lost.set(lost.get() + 1);
             }
