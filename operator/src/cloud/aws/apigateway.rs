@@ -56,6 +56,7 @@ impl Gateway {
                 self.create_route_response(api_id, route_id, route_key).await
             }
             GatewayStep::CreateDeployment { api_id, description } => self.create_deployment(api_id, description).await,
+            GatewayStep::DeleteDeployment { api_id, id } => self.delete_deployment(api_id, id).await,
             GatewayStep::CreateStage { api_id, stage, tags } => self.create_stage(api_id, stage, tags).await,
             GatewayStep::UpdateStage { api_id, stage } => self.update_stage(api_id, stage).await,
             GatewayStep::StopAutoDeploy { api_id, name } => self.stop_auto_deploy(api_id, name).await,
@@ -179,6 +180,11 @@ impl Gateway {
         let call = self.client.create_deployment().api_id(api_id).description(description).customize();
         let call = call.config_override(never_repeated());
         call.send().await.map(drop).map_err(failed("CreateDeployment", api_id))
+    }
+
+    async fn delete_deployment(&self, api_id: &str, id: &str) -> Result<(), CloudError> {
+        let answer = self.client.delete_deployment().api_id(api_id).deployment_id(id).send().await;
+        deleted(answer.map_err(failed("DeleteDeployment", id)))
     }
 
     async fn stop_auto_deploy(&self, api_id: &str, name: &str) -> Result<(), CloudError> {
