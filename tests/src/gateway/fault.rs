@@ -37,6 +37,8 @@ pub enum Act {
     Trickle(Duration),
     /// It reaches AWS, and its answer waits until the hold is released.
     Hold(Hold),
+    /// It waits until the hold is released, and only then reaches AWS, whether its caller still waits or not.
+    Late(Hold),
     /// It is a read, and is answered as the last same read before the fault began, if there was one.
     Stale,
     /// It reaches AWS, and the JSON of a good answer is changed on its way back.
@@ -90,6 +92,7 @@ impl fmt::Debug for Act {
             Self::CutAnswer => f.write_str("cut the answer"),
             Self::Trickle(pause) => write!(f, "a byte every {pause:?}"),
             Self::Hold(_) => f.write_str("hold the answer"),
+            Self::Late(_) => f.write_str("hold the call"),
             Self::Stale => f.write_str("answer as before"),
             Self::Rewrite(_) | Self::RewriteText(_) => f.write_str("rewrite the answer"),
             Self::Delay(time) => write!(f, "wait {time:?}"),
@@ -98,7 +101,8 @@ impl fmt::Debug for Act {
     }
 }
 
-/// Holds answers back, for a test that wants something to happen between a call and its answer.
+/// Holds calls or answers back, for a test that wants something to happen before a call is made, or between it and its
+/// answer.
 #[derive(Clone, Debug, Default)]
 pub struct Hold(Arc<watch::Sender<Held>>);
 
@@ -109,18 +113,18 @@ struct Held {
 }
 
 impl Hold {
-    /// Waits until an answer is there to be held: then the call was made, and its caller does not know.
+    /// Waits until something is there to be held. When that is an answer, the call was made, and its caller does not know.
     pub async fn reached(&self) {
         // The sender lives as long as this, so the wait cannot fail.
         let _ = self.0.subscribe().wait_for(|held| held.is_reached).await;
     }
 
-    /// Lets all answers go, those held and those to come.
+    /// Lets everything go, what is held and what is to come.
     pub fn release(&self) {
         self.0.send_modify(|held| held.is_released = true);
     }
 
-    /// Waits until the answer that the caller has in its hands may go.
+    /// Waits until what the caller has in its hands may go.
     pub(crate) async fn keep(&self) {
         self.0.send_modify(|held| held.is_reached = true);
         let _ = self.0.subscribe().wait_for(|held| held.is_released).await;

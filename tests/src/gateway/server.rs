@@ -134,6 +134,10 @@ impl Shared {
                 Some(answer) => Ok(whole(answer)),
                 None => self.strictly(call, asked).await.map(whole),
             },
+            fault::Act::Late(hold) => {
+                hold.keep().await;
+                self.strictly(call, asked).await.map(whole)
+            }
             fault::Act::Delay(time) => {
                 pass(time).await;
                 self.strictly(call, asked).await.map(whole)

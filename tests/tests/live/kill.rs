@@ -45,6 +45,13 @@ fn an_operator_killed_at_any_call_that_changes_aws_ends_with_one_of_everything_o
 
 #[test]
 #[ignore = "slow: make test-faults"]
+fn a_call_that_outlives_its_operator_makes_nothing_twice_that_stays() -> Result<()> {
+    let found = Sweep { side: Side::AwsLate, first: 1, step: 1, workers: 4 }.run()?;
+    ensure_found(&found, [complete_total(), 0, 0])
+}
+
+#[test]
+#[ignore = "slow: make test-faults"]
 fn an_operator_killed_at_any_write_to_kubernetes_ends_with_one_of_everything_or_nothing() -> Result<()> {
     let mut found = Sweep { side: Side::Kubernetes, first: 1, step: 1, workers: 4 }.run()?;
     found.visit_the_finalizers()?;

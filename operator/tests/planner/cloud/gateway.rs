@@ -220,6 +220,20 @@ impl World {
         Ok(())
     }
 
+    /// Notes what a deployment has captured.
+    pub fn capture(&mut self, deployment: &str, api: ApiState) {
+        self.captured.insert(deployment.to_owned(), api);
+    }
+
+    /// Makes the first deployment, if there is one, a second time, under an id that is listed before it.
+    pub fn deploy_twice(&mut self, id: &str) {
+        let Some(api) = self.held.apis.first_mut() else { return };
+        let Some(first) = api.deployments.first().cloned() else { return };
+        let captured = self.captured[&first.id].clone();
+        api.deployments.insert(0, DeploymentState { id: id.to_owned(), ..first });
+        self.capture(id, captured);
+    }
+
     /// Deploys the API as it is, and lets the stage serve that.
     pub fn deploy_as_somebody_else(&mut self) {
         let id = self.next_id();

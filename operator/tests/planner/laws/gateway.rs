@@ -92,8 +92,48 @@ fn a_change_of_where_tokens_are_looked_for_makes_one() {
     let cloud = settled(&before, Pace::SLOW);
     let after = stack("authorizer: {tokenSources: [Header]}");
     assert_eq!(deployments_for(&cloud, &after.desired), 1);
-    // What was made once can be served again.
-    assert_eq!(deployments_for(&cloud, &before.desired), 0);
+    // The one of before is gone: what was made once is not trusted to be what it says.
+    assert_eq!(deployments_for(&cloud, &before.desired), 1);
+    assert_whole(&cloud, &before);
+}
+
+#[test]
+fn a_deployment_that_was_made_twice_is_there_once() {
+    let fixture = stack("");
+    for when in ["before the stage", "behind the stage"] {
+        let cloud = MemoryCloud::new(&fixture, Pace::INSTANT);
+        loop {
+            let is_made = !pass(&cloud, &fixture.desired).observed.api().is_none_or(|api| api.deployments.is_empty());
+            if is_made && (when == "before the stage" || cloud.held().apis[0].stages.len() == 1) {
+                break;
+            }
+        }
+        let first = cloud.held().apis[0].deployments[0].id.clone();
+        cloud.change(|world| ["zzzzzzzz", "00000001"].into_iter().for_each(|id| world.deploy_twice(id)));
+        settle(&cloud, &fixture.desired);
+        assert_whole(&cloud, &fixture);
+        if when == "behind the stage" {
+            assert_eq!(cloud.held().apis[0].deployments[0].id, first, "clients were moved to a twin");
+        }
+    }
+}
+
+/// A call that outlives the operator that made it captures what is there when it comes.
+#[test]
+fn a_deployment_that_came_late_is_not_served_when_what_it_says_is_wanted_again() {
+    let before = stack("");
+    let cloud = settled(&before, Pace::INSTANT);
+    let late = cloud.held().apis[0].deployments[0].clone();
+    let after = stack("authorizer: {tokenSources: [Header]}");
+    settle(&cloud, &after.desired);
+    cloud.change(|world| {
+        let as_it_is = world.held.apis[0].clone();
+        world.capture("late", as_it_is);
+        world.held.apis[0].deployments.push(DeploymentState { id: "late".into(), ..late });
+    });
+    settle(&cloud, &after.desired);
+    settle(&cloud, &before.desired);
+    assert_whole(&cloud, &before);
 }
 
 #[test]

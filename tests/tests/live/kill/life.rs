@@ -6,6 +6,7 @@ use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Hold, Injected, When};
 use sumu_tests::kubernetes::proxy::{HeldWrite, Proxy, Write};
 use sumu_tests::poll::{PATIENCE, within};
+use sumu_tests::stack::SETTLED_WITHIN;
 use sumu_tests::{Context, Result, ensure, eventually};
 
 use crate::scene::{Scene, ensure_complete, ensure_complete_but};
@@ -13,10 +14,14 @@ use crate::scene::{Scene, ensure_complete, ensure_complete_but};
 /// What the change adds: the queue for departures, and what feeds the watchdog from it.
 const CHANGED: [(&str, usize); 2] = [("event source", 4), ("queue", 8)];
 
-/// Whose answers are held.
+/// Between what the operator is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
+    /// A call of AWS and its answer.
     Aws,
+    /// A call that it sends to AWS, and the call's coming there, which is when the next operator has done its work.
+    AwsLate,
+    /// A write to Kubernetes and its answer.
     Kubernetes,
 }
 
@@ -164,6 +169,43 @@ pub async fn live(scene: &mut Scene, proxy: Option<&Proxy>, moments: [Moment; 3]
         pages.push(Page { chapter, killed_at, writes: writes(scene).split_off(before) });
     }
     Ok(pages)
+}
+
+/// Leads a stack through its creation. The operator is killed when it has sent a call, and the call comes to AWS when
+/// the next operator has made everything without it.
+pub async fn live_with_a_late_call(scene: &mut Scene, moment: u64) -> Result<Page> {
+    let (chapter, hold) = (Chapter::Creation, Hold::default());
+    let fault = Fault::of(Calls::Writes, Act::Late(hold.clone())).by(scene.key());
+    let injected = scene.testbed.aws().gateway().inject(fault.when(When::Calls(moment, moment)));
+    let trap = Trap::Aws(injected, hold);
+    chapter.begin(scene).await?;
+    tokio::select! {
+        () = trap.reached() => {}
+        over = chapter.over(scene) => over?,
+    }
+    let killed_at = trap.hit();
+    if killed_at.is_some() {
+        scene.kill_operator()?;
+        succeed(scene).await?;
+        let lasted = chapter.over(scene).await;
+        let before = writes(scene).len();
+        trap.open();
+        let what = format!("killed before {killed_at:?} ({moment}) reached AWS");
+        lasted.with_context(|| what.clone())?;
+        eventually(PATIENCE, "the late call to be answered", async || {
+            ensure!(writes(scene).len() > before, "it was not");
+            Ok(())
+        })
+        .await?;
+        let right = eventually(SETTLED_WITHIN, "one of everything", async || chapter.ensure_right(scene).await);
+        right.await.context(what)?;
+    }
+    trap.open();
+    chapter.ensure_right(scene).await?;
+    // What the late call has made twice may be what clients used so far.
+    scene.ready().await?;
+    scene.connect("alice").await?.ping().await?;
+    Ok(Page { chapter, killed_at, writes: writes(scene) })
 }
 
 async fn play(scene: &mut Scene, chapter: Chapter, trap: &Trap) -> Result<()> {
