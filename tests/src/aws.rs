@@ -2,8 +2,8 @@
 //!
 //! Everything that talks to it gets its address from here and from nowhere else. The emulator and the gateway have the
 //! same port at two addresses of this machine, and the emulator believes that it is at the gateway's: so the URLs of
-//! queues and the address that functions find in their environment lead through the gateway too. Only sockets and posts
-//! to them go to the emulator itself.
+//! queues and the address that functions find in their environment lead through the gateway too. What AWS does by itself
+//! with streams, queues and topics is done by [`crate::delivery`], and its sockets are [`crate::front`]'s.
 
 pub mod inventory;
 mod logs;

@@ -8,6 +8,8 @@ mod connect;
 mod crash;
 #[path = "live/crd.rs"]
 mod crd;
+#[path = "live/delivery.rs"]
+mod delivery;
 #[path = "live/drift.rs"]
 mod drift;
 #[path = "live/elsewhere.rs"]
