@@ -193,20 +193,19 @@ fn a_deployment_that_failed_is_told_and_after_a_while_made_again() {
 }
 
 #[test]
-fn a_deployment_that_was_made_twice_is_there_once_in_the_end() {
+fn of_two_deployments_the_one_that_is_served_stays() {
     let fixture = stack("");
     let cloud = settled(&fixture, Pace::INSTANT);
     for serves_the_second in [false, true] {
         cloud.change(|world| {
-            let api = &mut world.held.apis[0];
-            let second = DeploymentState { id: "second".into(), ..api.deployments[0].clone() };
+            world.deploy_twice("second");
             if serves_the_second {
-                api.stages[0].deployment_id = Some("second".into());
+                world.held.apis[0].stages[0].deployment_id = Some("second".into());
             }
-            api.deployments.push(second);
         });
         settle(&cloud, &fixture.desired);
         assert_whole(&cloud, &fixture);
+        assert_eq!(cloud.held().apis[0].deployments[0].id == "second", serves_the_second);
     }
 }
 
