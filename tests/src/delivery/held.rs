@@ -264,9 +264,7 @@ mod tests {
     #[test]
     fn a_list_of_subscriptions_shows_functions_and_leaves_real_queues() {
         let list = |protocol: &str, endpoint: &str| {
-            format!(
-                "<TopicArn>arn:aws:sns:r:1:t</TopicArn><Protocol>{protocol}</Protocol><Endpoint>{endpoint}</Endpoint>"
-            )
+            format!("<member><Protocol>{protocol}</Protocol><Endpoint>{endpoint}</Endpoint></member>")
         };
         let real = list("sqs", "arn:aws:sqs:r:1:q");
         let held = format!("{real}{}{real}", list("sqs", "arn:aws:sqs:r:1:held-f"));

@@ -217,10 +217,15 @@ async fn a_batch_waits_for_more_within_its_window() -> Result<()> {
     let bench = bench().await?;
     let table = Table::with(&bench, "window").await?;
     let stub = bench.function("window", |_| Does::Answer(json!({}))).await?;
-    table.feeds(&bench, &stub).maximum_batching_window_in_seconds(2).send().await?;
+    let hasty = bench.function("window-not", |_| Does::Answer(json!({}))).await?;
+    table.feeds(&bench, &stub).maximum_batching_window_in_seconds(4).send().await?;
+    table.feeds(&bench, &hasty).send().await?;
     gets(&stub, &["first"]).await?;
-    table.put_all(&["a", "b", "c", "d", "e"]).await?;
-    gets(&stub, &["a", "b", "c", "d", "e"]).await
+    table.put("a", None).await?;
+    gets(&hasty, &["a"]).await?;
+    table.put("b", None).await?;
+    gets(&hasty, &["b"]).await?;
+    gets(&stub, &["a", "b"]).await
 }
 
 #[tokio::test]

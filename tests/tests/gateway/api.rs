@@ -97,6 +97,38 @@ async fn a_route_is_there_once_and_refers_to_what_exists() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_deployment_keeps_the_api_as_it_was_until_it_is_deleted() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let client = Client::new(&bench.sdk);
+    let api = api(&client, "captured").await?;
+    let target = format!("integrations/{}", integration(&client, &api).await?);
+    let route = async |key: &str| -> Result<String> {
+        let call = client.create_route().api_id(&api).route_key(key).target(&target);
+        let call = call.route_response_selection_expression("$default");
+        call.send().await?.route_id.context("no id")
+    };
+    let deploy = async || -> Result<String> {
+        client.create_deployment().api_id(&api).send().await?.deployment_id.context("no id")
+    };
+    let early = route("early").await?;
+    let first = deploy().await?;
+    route("late").await?;
+    client.create_route_response().api_id(&api).route_id(&early).route_response_key("$default").send().await?;
+    let second = deploy().await?;
+    client.delete_route().api_id(&api).route_id(&early).send().await?;
+    let captured = |deployment: &str| -> Result<Vec<(String, bool)>> {
+        let found = bench.gateway.deployments().of(&api, deployment).context("nothing was captured")?;
+        Ok(found.routes.iter().map(|(key, route)| (key.clone(), route.replies)).collect())
+    };
+    ensure_eq!(captured(&first)?, [("early".to_owned(), false)], "the first deployment");
+    let expected = [("early".to_owned(), true), ("late".to_owned(), false)];
+    ensure_eq!(captured(&second)?, expected, "the second deployment");
+    client.delete_deployment().api_id(&api).deployment_id(&first).send().await?;
+    ensure!(captured(&first).is_err(), "a deployment that was deleted is kept");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_route_response_is_there_once_and_only_where_it_can_be() -> Result<()> {
     let bench = bench(AT_ONCE).await?;
     let client = Client::new(&bench.sdk);

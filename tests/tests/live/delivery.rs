@@ -32,6 +32,7 @@ fn function(scene: &Scene, name: &str) -> Result<String> {
 }
 
 #[test]
+#[ignore = "slow: make test-faults"]
 fn a_user_whose_presence_cannot_be_asked_for_is_given_up_with_a_note_and_holds_nobody_up() -> Result<()> {
     scene("poison").play(async |scene| {
         let lambda = aws_sdk_lambda::Client::new(&scene.sdk().await);
@@ -68,6 +69,7 @@ fn a_user_whose_presence_cannot_be_asked_for_is_given_up_with_a_note_and_holds_n
 }
 
 #[test]
+#[ignore = "slow: make test-faults"]
 fn a_pusher_that_is_killed_in_the_middle_of_a_batch_loses_nothing() -> Result<()> {
     scene("killed").play(async |scene| {
         let queue = scene.text("/notifications/queueUrl")?;
