@@ -28,7 +28,7 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
     Rule {
         name: "queue-policy-principals",
         says: "A queue's policy names no user or role by the id that IAM shows when it is gone.",
-        source: "IAM User Guide, policy elements: Principal; recorded: \"Invalid value for the parameter Policy.\"",
+        source: "AWS Knowledge Center, unknown principal format in a resource-based policy: removed or replaced on an edit",
         service: Service::Sqs,
         operations: &["CreateQueue", "SetQueueAttributes"],
         act: Act::Refuse(|call, _| async move { lost_principal(call) }.boxed()),

@@ -108,15 +108,21 @@ enum Trap {
 
 impl Trap {
     fn set(scene: &Scene, proxy: Option<&Proxy>, moment: Moment) -> Self {
-        let hold = Hold::default();
-        let (calls, number) = match (moment, proxy) {
-            (Moment::Number(number), Some(proxy)) => return Self::Kubernetes(proxy.hold(number, None)),
-            (Moment::Finalizer, Some(proxy)) => return Self::Kubernetes(proxy.hold(1, Some(Write::Object))),
-            (Moment::Number(number), None) => (Calls::Writes, number),
-            (Moment::First(service, operation), _) => (Calls::Operation(service, operation), 1),
-            (Moment::Finalizer, None) | (Moment::Never, _) => return Self::None,
+        match (moment, proxy) {
+            (Moment::Number(number), Some(proxy)) => Self::Kubernetes(proxy.hold(number, None)),
+            (Moment::Finalizer, Some(proxy)) => Self::Kubernetes(proxy.hold(1, Some(Write::Object))),
+            (moment, _) => Self::of_aws(scene, moment, Act::Hold),
+        }
+    }
+
+    fn of_aws(scene: &Scene, moment: Moment, act: impl FnOnce(Hold) -> Act) -> Self {
+        let (calls, number) = match moment {
+            Moment::Number(number) => (Calls::Writes, number),
+            Moment::First(service, operation) => (Calls::Operation(service, operation), 1),
+            Moment::Finalizer | Moment::Never => return Self::None,
         };
-        let fault = Fault::of(calls, Act::Hold(hold.clone())).by(scene.key()).when(When::Calls(number, number));
+        let hold = Hold::default();
+        let fault = Fault::of(calls, act(hold.clone())).by(scene.key()).when(When::Calls(number, number));
         Self::Aws(scene.testbed.aws().gateway().inject(fault), hold)
     }
 
@@ -173,11 +179,9 @@ pub async fn live(scene: &mut Scene, proxy: Option<&Proxy>, moments: [Moment; 3]
 
 /// Leads a stack through its creation. The operator is killed when it has sent a call, and the call comes to AWS when
 /// the next operator has made everything without it.
-pub async fn live_with_a_late_call(scene: &mut Scene, moment: u64) -> Result<Page> {
-    let (chapter, hold) = (Chapter::Creation, Hold::default());
-    let fault = Fault::of(Calls::Writes, Act::Late(hold.clone())).by(scene.key());
-    let injected = scene.testbed.aws().gateway().inject(fault.when(When::Calls(moment, moment)));
-    let trap = Trap::Aws(injected, hold);
+pub async fn live_with_a_late_call(scene: &mut Scene, moment: Moment) -> Result<Page> {
+    let chapter = Chapter::Creation;
+    let trap = Trap::of_aws(scene, moment, Act::Late);
     chapter.begin(scene).await?;
     tokio::select! {
         () = trap.reached() => {}
@@ -190,7 +194,7 @@ pub async fn live_with_a_late_call(scene: &mut Scene, moment: u64) -> Result<Pag
         let lasted = chapter.over(scene).await;
         let before = writes(scene).len();
         trap.open();
-        let what = format!("killed before {killed_at:?} ({moment}) reached AWS");
+        let what = format!("killed before {killed_at:?} ({moment:?}) reached AWS");
         lasted.with_context(|| what.clone())?;
         eventually(PATIENCE, "the late call to be answered", async || {
             ensure!(writes(scene).len() > before, "it was not");

@@ -45,10 +45,7 @@ impl Sweep {
                 workers.spawn(|| {
                     while !locked(&found).is_done() {
                         let number = self.first + self.step * next.fetch_add(1, Ordering::SeqCst);
-                        let told = match self.side {
-                            Side::AwsLate => one_with_a_late_call(number).map(|page| vec![page]),
-                            Side::Aws | Side::Kubernetes => one(self.side, [Moment::Number(number); 3]),
-                        };
+                        let told = one(self.side, [Moment::Number(number); 3]);
                         locked(&found).note(told);
                     }
                 });
@@ -68,11 +65,11 @@ impl Found {
 
     /// Kills at the first call of each operation that no run happened to be killed at: the order of calls that are made
     /// side by side is another one each time.
-    pub fn visit_what_was_missed(&mut self) -> Result<()> {
-        for (at, chapter) in Chapter::ALL.into_iter().enumerate() {
+    pub fn visit_what_was_missed(&mut self, side: Side) -> Result<()> {
+        for (at, chapter) in chapters(side).iter().copied().enumerate() {
             for (service, operation) in self.missed(chapter) {
                 // It lives as long as the process, as the names of operations do; there are only so many.
-                self.visit(Side::Aws, at, Moment::First(service, operation.leak()))?;
+                self.visit(side, at, Moment::First(service, operation.leak()))?;
             }
         }
         Ok(())
@@ -145,6 +142,9 @@ impl Found {
 
 /// One life in surroundings of its own.
 fn one(side: Side, moments: [Moment; 3]) -> Result<Vec<Page>> {
+    if side == Side::AwsLate {
+        return one_with_a_late_call(moments[0]).map(|page| vec![page]);
+    }
     let mut told = Vec::new();
     // The operator needs it until the scene has ended.
     let mut proxy = None;
@@ -158,10 +158,10 @@ fn one(side: Side, moments: [Moment; 3]) -> Result<Vec<Page>> {
     Ok(told)
 }
 
-fn one_with_a_late_call(number: u64) -> Result<Page> {
+fn one_with_a_late_call(moment: Moment) -> Result<Page> {
     let mut told = None;
     scene("late").resync_seconds(2).play_from_the_start(async |scene| {
-        told = Some(live_with_a_late_call(scene, number).await?);
+        told = Some(live_with_a_late_call(scene, moment).await?);
         Ok(())
     })?;
     told.context("nothing was told")
