@@ -15,10 +15,8 @@ use crate::seed::seed;
 use life::{Chapter, Side};
 use sweep::{Found, Sweep};
 
-/// How many of the moments of AWS `make test` takes: each ninth.
-const SAMPLED: u64 = 9;
-/// How many of the writes to Kubernetes it takes.
-const SAMPLED_IN_KUBERNETES: u64 = 6;
+/// How many of the moments of AWS `make test` takes: each fifteenth, others each time.
+const SAMPLED: u64 = 15;
 
 /// What is deleted by a call of its own, at the least: what is in an API goes with it, a permission with its function.
 const DELETIONS_MIN: usize = 30;
@@ -63,13 +61,6 @@ fn an_operator_killed_at_any_write_to_kubernetes_ends_with_one_of_everything_or_
 #[test]
 fn an_operator_killed_at_some_calls_that_change_aws_ends_with_one_of_everything_or_nothing() -> Result<()> {
     let first = 1 + seed() % SAMPLED;
-    let found = Sweep { side: Side::Aws, first, step: SAMPLED, workers: 4 }.run()?;
-    ensure_found(&found, [4, 1, 2])
-}
-
-#[test]
-fn an_operator_killed_at_some_writes_to_kubernetes_ends_with_one_of_everything_or_nothing() -> Result<()> {
-    let first = 1 + seed() % 2;
-    let found = Sweep { side: Side::Kubernetes, first, step: SAMPLED_IN_KUBERNETES, workers: 2 }.run()?;
-    ensure_found(&found, [1, 1, 1])
+    let found = Sweep { side: Side::Aws, first, step: SAMPLED, workers: 5 }.run()?;
+    ensure_found(&found, [2, 1, 1])
 }

@@ -13,7 +13,7 @@ use crate::scene::scene;
 
 /// How many more writes than without a kill a chapter may take: those of one round, which is made again when the look
 /// of the next operator is earlier than the last calls of the one that was killed.
-const MORE_WRITES: usize = 20;
+const MORE_WRITES: usize = 10;
 /// So many failures are enough to know that something is wrong.
 const FAILURES_MAX: usize = 4;
 
