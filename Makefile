@@ -16,7 +16,7 @@ STORIES_IN_AWS := connect::a_token_in_a_place drift::an_edit lifecycle::an_appli
 # The name of a run, which is in each name of its resources.
 RUN := $(or $(RUN),itest$(shell date +%H%M%S))
 
-.PHONY: help demo test test-aws sweep-aws setup build lint bench crds functions clean
+.PHONY: help demo test test-faults test-aws sweep-aws setup build lint bench crds functions clean
 .DEFAULT_GOAL := help
 
 help: ## Shows this list.
@@ -27,6 +27,9 @@ demo: setup build ## Runs a live stack on this machine and talks to it; ONCE=1 e
 
 test: setup lint build ## Checks everything: format, lints, docs, unit, API server and end-to-end tests.
 	cargo test --workspace --locked
+
+test-faults: setup build ## Runs every scenario of AWS's faults and every kill, which takes three quarters of an hour.
+	RUST_TEST_THREADS=4 cargo test --workspace --locked --test live -- --include-ignored faults:: kill:: noise:: delivery::
 
 test-aws: setup functions ## Runs the stories of users in a real account, which costs cents: AWS_PROFILE=... make test-aws
 	@echo "run $(RUN): everything in AWS is called sumu-$(RUN)-..., and make sweep-aws RUN=$(RUN) removes what a crash leaves"

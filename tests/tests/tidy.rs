@@ -291,6 +291,44 @@ fn row(metric: &Metric) -> String {
     format!("| `{}` | {} | {} |{by} |{always} | ", metric.name, functions.join(", "), metric.unit)
 }
 
+/// The slow tests of a source file, which `make test` leaves out, and the others.
+fn slow_and_fast(source: &str) -> (BTreeSet<&str>, BTreeSet<&str>) {
+    let after_attribute = source.split("#[test]\n").skip(1);
+    let named = after_attribute.filter_map(|rest| {
+        let name = rest.lines().find_map(|line| function_name(line.trim_start()))?;
+        Some((name, rest.trim_start().starts_with("#[ignore")))
+    });
+    let (slow, fast): (Vec<_>, Vec<_>) = named.partition(|(_, is_slow)| *is_slow);
+    (slow.into_iter().map(|(name, _)| name).collect(), fast.into_iter().map(|(name, _)| name).collect())
+}
+
+#[test]
+fn the_document_of_scenarios_has_each_and_says_which_are_slow() -> Result<()> {
+    let document = std::fs::read_to_string(workspace::root().join("docs/reliability.md"))?;
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for file in sources()?.iter().filter(|file| is_scenario(&file.path)) {
+        let module = file.path.trim_start_matches("tests/tests/live/").trim_end_matches(".rs").replace('/', "::");
+        let (slow, fast) = slow_and_fast(&file.text);
+        for (names, mark) in [(slow, "` *"), (fast, "`")] {
+            for name in names {
+                let row = format!("`{module}::{name}{mark} |");
+                seen += 1;
+                if !document.contains(&row) {
+                    wrong.push(row);
+                }
+            }
+        }
+    }
+    ensure!(seen > 20, "only {seen} scenarios were found");
+    none(&wrong, "docs/reliability.md has a row for each scenario, with a star when make test leaves it out")
+}
+
+fn is_scenario(path: &str) -> bool {
+    path.strip_prefix("tests/tests/live/")
+        .is_some_and(|rest| ["faults", "kill", "noise", "delivery"].iter().any(|begin| rest.starts_with(begin)))
+}
+
 #[test]
 fn the_stories_for_a_real_account_exist() -> Result<()> {
     let makefile = std::fs::read_to_string(workspace::root().join("Makefile"))?.replace("\\\n", " ");
