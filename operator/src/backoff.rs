@@ -34,7 +34,9 @@ pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) 
         WaitReason::Exists { .. } => None,
         WaitReason::Foreign(_) | WaitReason::Protected(_) | WaitReason::Failed { .. } => Some(MINUTE),
     });
-    let progress = (pass.applied > 0 && pass.failures.is_empty()).then(|| after_progress(repeats));
+    // Also when a part is stuck: the others go on, though not so fast that what has failed is pressed.
+    let pause = if pass.failures.is_empty() { Duration::ZERO } else { SECOND * 2 };
+    let progress = (pass.applied > 0).then(|| after_progress(repeats).max(pause));
     failures.chain(waits).chain(progress).min().unwrap_or_else(|| resync.mul_f64(0.9 + 0.2 * chance))
 }
 
@@ -139,6 +141,15 @@ mod tests {
             SECOND < second && second < later && later < latest && latest <= MINUTE,
             "{second:?} {later:?} {latest:?}"
         );
+    }
+
+    #[test]
+    fn a_part_that_is_stuck_holds_up_no_other() {
+        let pass = Pass { applied: 3, failures: vec![failed(Kind::Quota)], ..pass() };
+        let after = |repeats| after_pass(&pass, History { attempt: 3, repeats }, 0.5, RESYNC);
+        assert_eq!(after(0), SECOND * 2);
+        assert!(after(9) > SECOND * 30, "what makes no progress is pressed: {:?}", after(9));
+        assert_eq!(after_pass(&Pass { applied: 0, ..pass.clone() }, history(3), 0.5, RESYNC), MINUTE);
     }
 
     #[test]

@@ -1,5 +1,24 @@
 //! What AWS does badly at times, injected by the gateway for one namespace: the stack becomes what it should be.
 
+#[path = "faults/answers.rs"]
+mod answers;
+#[path = "faults/common.rs"]
+mod common;
+#[path = "faults/denials.rs"]
+mod denials;
+#[path = "faults/lists.rs"]
+mod lists;
+#[path = "faults/permissions.rs"]
+mod permissions;
+#[path = "faults/quotas.rs"]
+mod quotas;
+#[path = "faults/small_services.rs"]
+mod small_services;
+#[path = "faults/tables.rs"]
+mod tables;
+#[path = "faults/undoing.rs"]
+mod undoing;
+
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Injected, When};
 use sumu_tests::{Result, ensure, ensure_eq};
