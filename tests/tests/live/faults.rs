@@ -6,6 +6,8 @@ mod answers;
 mod common;
 #[path = "faults/denials.rs"]
 mod denials;
+#[path = "faults/functions.rs"]
+mod functions;
 #[path = "faults/lists.rs"]
 mod lists;
 #[path = "faults/permissions.rs"]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sumu_tests::gateway::call::Service::{self, ApiGateway, DynamoDb, Iam, Lambda, Logs, Sns, Sqs};
-use sumu_tests::gateway::fault::{Act, Calls, When};
+use sumu_tests::gateway::fault::{Act, Calls, Injected, When};
 use sumu_tests::gateway::wire::Answer;
 use sumu_tests::{Result, ensure, ensure_eq};
 
@@ -74,7 +74,9 @@ fn an_answer_with_nothing_in_it_is_no_list_of_nothing() -> Result<()> {
         ensure_eq!(scene.inventory().await?, before, "what is there");
         ensure_eq!(count(scene, ApiGateway, "CreateApi"), 1, "calls of CreateApi");
         ensure_hit(&[("GetApis", &faults[0].1)])?;
-        faults.iter().for_each(|(_, fault)| fault.end());
+        for (_, fault) in &faults {
+            fault.end();
+        }
         becomes_whole(scene, 0).await?;
         ensure_eq!(scene.inventory().await?, before, "what is there");
 
@@ -114,7 +116,8 @@ fn calls_that_hang_and_answers_that_trickle_are_given_up() -> Result<()> {
         becomes_whole(scene, 2).await?;
         ensure_hit(&[("GetRole", &hang), ("CreateApi", &hang_create), ("GetApis", &empty)])?;
         ensure_hit(&[("GetFunction", &trickle)])?;
-        ensure_eq!(count(scene, ApiGateway, "CreateApi"), 2, "calls of CreateApi");
+        // The one that hung never ended, so it is in no list of calls.
+        ensure_eq!(count(scene, ApiGateway, "CreateApi"), 1, "calls of CreateApi that were answered");
         Ok(())
     })
 }
@@ -148,8 +151,8 @@ fn survives_noise(name: &'static str, seed: usize) -> Result<()> {
         becomes_whole(scene, 30).await?;
         scene.edit(serde_json::json!({"tags": {"team": "chat"}, "functions": {"memoryMiB": 384}})).await?;
         scene.delete().await?;
-        let hits: Vec<u64> = faults.iter().map(|fault| fault.hits()).collect();
-        let calls: u64 = faults.iter().map(|fault| fault.calls()).sum();
+        let hits: Vec<u64> = faults.iter().map(Injected::hits).collect();
+        let calls: u64 = faults.iter().map(Injected::calls).sum();
         println!("of {calls} calls, hit were {hits:?}");
         ensure!(hits.iter().sum::<u64>() > 0, "nothing was hit");
         Ok(())

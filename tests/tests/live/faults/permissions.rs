@@ -70,7 +70,7 @@ fn a_throttled_control_plane_is_not_called_more_often_than_it_may() -> Result<()
             .await?;
         let (calls, seconds) = (calls_since(scene, Service::Lambda, since), since.elapsed().as_secs_f64());
         println!("{calls} calls of Lambda in {seconds:.1} s");
-        ensure!((calls as f64) < f64::from(CALLS_A_SECOND) * seconds, "{calls} calls in {seconds} s");
+        ensure!(f64::from(u32::try_from(calls)?) < f64::from(CALLS_A_SECOND) * seconds, "{calls} calls in {seconds} s");
         becomes_whole(scene, 20).await?;
         ensure_hit(&[("the whole of Lambda", &all), ("some of Lambda", &some)])
     })
