@@ -2,12 +2,10 @@
 
 #[path = "faults/answers.rs"]
 mod answers;
-#[path = "faults/common.rs"]
-mod common;
+#[path = "faults/dataplane.rs"]
+mod dataplane;
 #[path = "faults/denials.rs"]
 mod denials;
-#[path = "faults/functions.rs"]
-mod functions;
 #[path = "faults/lists.rs"]
 mod lists;
 #[path = "faults/permissions.rs"]
@@ -20,6 +18,8 @@ mod small_services;
 mod tables;
 #[path = "faults/undoing.rs"]
 mod undoing;
+#[path = "faults/whole.rs"]
+mod whole;
 
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Injected, When};

@@ -7,7 +7,7 @@ use sumu_tests::gateway::fault::{Act, Calls, Injected, When};
 use sumu_tests::gateway::wire::Answer;
 use sumu_tests::{Result, ensure, ensure_eq};
 
-use super::common::{becomes_whole, count, ensure_hit, inject, inject_one, told};
+use super::whole::{becomes_whole, count, ensure_hit, inject, inject_one, told};
 use crate::scene::scene;
 
 fn null_message() -> Act {
@@ -69,7 +69,7 @@ fn an_answer_with_nothing_in_it_is_no_list_of_nothing() -> Result<()> {
             ("GetRole", inject_one(scene, Iam, "GetRole", When::Calls(1, 4), nothing_at_all("text/xml"))),
         ];
         let before = scene.inventory().await?;
-        super::common::ask_for_a_look(scene).await?;
+        super::whole::ask_for_a_look(scene).await?;
         told(scene, "Ready", "Unreachable", &["could not be read"]).await?;
         ensure_eq!(scene.inventory().await?, before, "what is there");
         ensure_eq!(count(scene, ApiGateway, "CreateApi"), 1, "calls of CreateApi");

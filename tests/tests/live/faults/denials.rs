@@ -7,7 +7,7 @@ use sumu_tests::gateway::wire::Answer;
 use sumu_tests::stack::condition;
 use sumu_tests::{Context, Result, ensure, ensure_eq};
 
-use super::common::{ask_for_a_look, becomes_whole, inject, inject_one, told};
+use super::whole::{ask_for_a_look, becomes_whole, inject, inject_one, told};
 use crate::scene::{Scene, complete_total, scene, total};
 
 const EXPIRED: &str = "The security token included in the request is expired";

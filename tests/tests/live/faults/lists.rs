@@ -10,7 +10,7 @@ use sumu_tests::gateway::fault::{Act, Calls, Fault, When};
 use sumu_tests::gateway::wire::Answer;
 use sumu_tests::{Result, ensure, ensure_eq};
 
-use super::common::{ask_for_a_look, becomes_whole, count, ensure_hit, inject_one, told};
+use super::whole::{ask_for_a_look, becomes_whole, count, ensure_hit, inject_one, told};
 use crate::scene::scene;
 
 fn page(items: &[Value], token: &str) -> Act {

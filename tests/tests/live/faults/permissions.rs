@@ -7,7 +7,7 @@ use sumu_tests::gateway::fault::{Act, Calls, When};
 use sumu_tests::gateway::wire::Answer;
 use sumu_tests::{Result, ensure, ensure_eq};
 
-use super::common::{becomes_whole, calls_since, count, ensure_hit, inject, inject_one};
+use super::whole::{becomes_whole, calls_since, count, ensure_hit, inject, inject_one};
 use crate::scene::scene;
 
 const CONCURRENT: &str =

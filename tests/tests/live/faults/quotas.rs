@@ -7,7 +7,7 @@ use sumu_tests::gateway::fault::{Act, When};
 use sumu_tests::stack::condition;
 use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
-use super::common::{ask_for_a_look, becomes_whole, ensure_hit, inject_one, rests_for, told};
+use super::whole::{ask_for_a_look, becomes_whole, ensure_hit, inject_one, rests_for, told};
 use crate::scene::scene;
 
 const ROLES: &str = "Cannot exceed quota for RolesPerAccount: 1000";

@@ -8,7 +8,7 @@ use sumu_tests::gateway::fault::{Act, When};
 use sumu_tests::gateway::wire::Refusal;
 use sumu_tests::{Result, ensure, ensure_eq};
 
-use super::common::{becomes_whole, count, ensure_hit, inject_one};
+use super::whole::{becomes_whole, count, ensure_hit, inject_one};
 use crate::scene::scene;
 
 #[test]

@@ -7,7 +7,7 @@ use sumu_tests::gateway::call::Service::DynamoDb;
 use sumu_tests::gateway::fault::{Act, When};
 use sumu_tests::{Result, ensure, ensure_eq};
 
-use super::common::{ask_for_a_look, becomes_whole, count, ensure_hit, inject_one, rests_for, told};
+use super::whole::{ask_for_a_look, becomes_whole, count, ensure_hit, inject_one, rests_for, told};
 use crate::scene::scene;
 
 fn still(state: &'static str) -> Act {

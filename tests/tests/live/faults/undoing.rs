@@ -4,7 +4,7 @@ use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, When};
 use sumu_tests::{Context, Result, ensure, ensure_eq};
 
-use super::common::{ask_for_a_look, becomes_whole, count, inject_one, told};
+use super::whole::{ask_for_a_look, becomes_whole, count, inject_one, told};
 use crate::scene::scene;
 
 #[test]

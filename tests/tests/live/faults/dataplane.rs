@@ -18,7 +18,7 @@ use sumu_tests::gateway::fault::{Act, Calls, Fault, Hold, Injected, When};
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
-use super::common::ensure_hit;
+use super::whole::ensure_hit;
 use crate::push::queues_are_done;
 use crate::scene::{Scene, names_begin, scene, text};
 
