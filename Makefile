@@ -9,17 +9,33 @@ export SUMU_CACHE CARGO_TARGET_DIR
 ARCHITECTURE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 BIN := $(CARGO_TARGET_DIR)/debug
 
-.PHONY: help demo test setup build lint bench crds functions clean
+# The stories for a real account: those that look at what users see, and inject nothing.
+STORIES_IN_AWS := connect::a_token_in_a_place drift::an_edit lifecycle::an_applied_stack lifecycle::a_settled_stack \
+	lifecycle::a_stack_in_use messages:: presence::a_user_is_online presence::presence_goes push::a_stack_that_rejects \
+	neighbours::two_stacks crash::what_is_asked_for
+# The name of a run, which is in each name of its resources.
+RUN := $(or $(RUN),itest$(shell date +%H%M%S))
+
+.PHONY: help demo test test-aws sweep-aws setup build lint bench crds functions clean
 .DEFAULT_GOAL := help
 
 help: ## Shows this list.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
 demo: setup build ## Runs a live stack on this machine and talks to it; ONCE=1 ends by itself.
 	@$(BIN)/demo $(if $(ONCE),--once)
 
 test: setup lint build ## Checks everything: format, lints, docs, unit, API server and end-to-end tests.
 	cargo test --workspace --locked
+
+test-aws: setup functions ## Runs the stories of users in a real account, which costs cents: AWS_PROFILE=... make test-aws
+	@echo "run $(RUN): everything in AWS is called sumu-$(RUN)-..., and make sweep-aws RUN=$(RUN) removes what a crash leaves"
+	SUMU_TEST_AWS_RUN=$(RUN) RUST_TEST_THREADS=2 cargo test --workspace --locked --test live -- $(STORIES_IN_AWS); \
+	told=$$?; $(BIN)/sweep $(RUN) && exit $$told
+
+sweep-aws: ## Removes what a run of test-aws has left: AWS_PROFILE=... make sweep-aws RUN=itest...
+	cargo build --workspace --locked --bins
+	$(BIN)/sweep $(RUN)
 
 setup: ## Makes what the testbed runs: kube-apiserver, etcd, kubectl and the AWS emulator.
 	@tests/testbed/setup.sh

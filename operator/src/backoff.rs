@@ -32,12 +32,19 @@ pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) 
         }
         // Ends by a step of ours, which has its own time: that of its failure, when it fails.
         WaitReason::Exists { .. } => None,
-        WaitReason::Foreign(_) | WaitReason::Protected(_) | WaitReason::Failed { .. } => Some(MINUTE),
+        WaitReason::Foreign(_)
+        | WaitReason::Protected(_)
+        | WaitReason::LostPrincipal { .. }
+        | WaitReason::Failed { .. } => Some(MINUTE),
     });
     // Also when a part is stuck: the others go on, though not so fast that what has failed is pressed.
     let pause = if pass.failures.is_empty() { Duration::ZERO } else { SECOND * 2 };
     let progress = (pass.applied > 0).then(|| after_progress(repeats).max(pause));
-    failures.chain(waits).chain(progress).min().unwrap_or_else(|| resync.mul_f64(0.9 + 0.2 * chance))
+    // Every look costs calls too: who is throttled and comes back at once keeps the account at its limit.
+    let is_throttled = pass.failures.iter().any(|failure| failure.error.kind == Kind::Throttled);
+    let floor = if is_throttled { after_error(Kind::Throttled, repeats, chance, resync) } else { Duration::ZERO };
+    let next = failures.chain(waits).chain(progress).min().map(|urgent| urgent.max(floor));
+    next.unwrap_or_else(|| resync.mul_f64(0.9 + 0.2 * chance))
 }
 
 /// At once, as the next steps are known only after another look. When the same steps come again, AWS does not show
@@ -178,6 +185,20 @@ mod tests {
         let pass = Pass { failures: vec![failed(Kind::Denied)], ..pass() };
         let [first, fourth, later] = [0, 3, 99].map(|attempt| after_pass(&pass, history(attempt), 0.5, RESYNC));
         assert_eq!([first, fourth, later], [SECOND * 5, SECOND * 40, MINUTE * 5]);
+    }
+
+    #[test]
+    fn who_is_throttled_does_not_come_back_sooner_for_what_waits_for_the_call() {
+        let wait = Wait { part: Part::Functions, reason: WaitReason::Gone { what: "f".into(), before: "api".into() } };
+        let plan = Plan { steps: vec![], waits: vec![wait] };
+        let failures = vec![failed(Kind::Throttled), failed(Kind::Propagating)];
+        let throttled = Pass { plan: plan.clone(), failures, ..pass() };
+        let later = after_pass(&throttled, history(5), 1.0, RESYNC);
+        assert_eq!(
+            later,
+            after_pass(&Pass { failures: vec![failed(Kind::Throttled)], ..pass() }, history(5), 1.0, RESYNC)
+        );
+        assert!(later > after_pass(&Pass { plan, ..pass() }, history(5), 1.0, RESYNC), "{later:?}");
     }
 
     #[test]

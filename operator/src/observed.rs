@@ -299,6 +299,8 @@ pub struct DeploymentState {
     pub status: String,
     /// Why it failed.
     pub status_message: Option<String>,
+    /// Whether it has failed within the last minute, as far as we know.
+    pub failed_lately: bool,
 }
 
 /// A stage.

@@ -103,6 +103,13 @@ pub enum WaitReason {
     Foreign(String),
     /// The user has asked AWS to refuse the deletion.
     Protected(String),
+    /// Its policy names somebody who is gone. AWS takes no such policy, and whose the statement is we cannot know.
+    LostPrincipal {
+        /// What has the policy.
+        what: String,
+        /// The id that IAM shows instead of an ARN.
+        principal: String,
+    },
     /// AWS has given up on it.
     Failed {
         /// On what.
@@ -118,7 +125,7 @@ impl WaitReason {
     pub const fn ends_by_itself(&self) -> bool {
         match self {
             Self::Exists { .. } | Self::Ready { .. } | Self::Gone { .. } => true,
-            Self::Foreign(_) | Self::Protected(_) | Self::Failed { .. } => false,
+            Self::Foreign(_) | Self::Protected(_) | Self::LostPrincipal { .. } | Self::Failed { .. } => false,
         }
     }
 }
@@ -216,6 +223,12 @@ impl fmt::Display for WaitReason {
                 write!(
                     f,
                     "{what} is protected from deletion: set spec.connections.deletionProtection to false to let it go"
+                )
+            }
+            Self::LostPrincipal { what, principal } => {
+                write!(
+                    f,
+                    "the policy of {what} lacks a statement of this stack and names {principal}, a user or role that is gone: take that statement out, then this stack puts its own in"
                 )
             }
             Self::Failed { what, reason } => write!(f, "AWS has given up on {what}: {reason}"),

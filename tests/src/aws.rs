@@ -2,18 +2,21 @@
 //!
 //! Everything that talks to it gets its address from here and from nowhere else. The emulator and the gateway have the
 //! same port at two addresses of this machine, and the emulator believes that it is at the gateway's: so the URLs of
-//! queues and the address that functions find in their environment lead through the gateway too. Only sockets and posts
-//! to them go to the emulator itself.
+//! queues and the address that functions find in their environment lead through the gateway too. What AWS does by itself
+//! with streams, queues and topics is done by [`crate::delivery`], and its sockets are [`crate::front`]'s.
 
 pub mod inventory;
 mod logs;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 
+use crate::account::Account;
+use crate::delivery::Delivery;
 use crate::folder::Folder;
 use crate::gateway::{Gateway, Settings};
 use crate::guard::{Guarded, Program};
@@ -38,13 +41,20 @@ const EMULATOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 #[derive(Debug)]
 pub struct Aws {
     port: u16,
+    delivery: Delivery,
     gateway: Gateway,
     emulator: Guarded,
+    account: Option<Account>,
 }
 
 impl Aws {
-    /// Starts the emulator and waits until it is ready.
+    /// Starts the emulator and waits until it is ready, or takes the account that the environment asks for.
     pub async fn start(folder: &Folder) -> Result<Self> {
+        let account = Account::of_the_environment().await?;
+        Ok(Self { account, ..Self::emulated(folder).await? })
+    }
+
+    async fn emulated(folder: &Folder) -> Result<Self> {
         let mut attempt = 1;
         loop {
             match Self::attempt(folder).await {
@@ -57,7 +67,8 @@ impl Aws {
     async fn attempt(folder: &Folder) -> Result<Self> {
         let [port] = free_ports()?;
         let address = SocketAddr::from((EMULATOR, port));
-        let settings = Settings { log: Some(folder.logs().join("gateway.log")), ..Settings::default() };
+        let log = Some(folder.logs().join("gateway.log"));
+        let settings = Settings { log, holds: true, ..Settings::default() };
         let gateway = Gateway::start((GATEWAY, port).into(), address, settings).await?;
         let home = folder.data("aws")?;
         // Clean, because the emulator hands its whole environment on to the functions.
@@ -81,13 +92,39 @@ impl Aws {
             Err(not_yet) => emulator.ensure_running().map_or_else(|ended| Ok(Err(ended)), |()| Err(not_yet.into())),
         })
         .await??;
-        Ok(Self { port, gateway, emulator })
+        let delivery = Delivery::start(gateway.held(), gateway.address(), address).await;
+        Ok(Self { port, delivery, gateway, emulator, account: None })
     }
 
     /// The address for every AWS client.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.gateway.address())
+    }
+
+    /// The real account that stands in the emulator's place, if one does.
+    #[must_use]
+    pub const fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
+    /// The region of everything.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        self.account.as_ref().map_or(REGION, Account::region)
+    }
+
+    /// The environment in which a program that uses AWS's libraries finds this AWS.
+    #[must_use]
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        if let Some(account) = &self.account {
+            return account.variables();
+        }
+        let variables = [("AWS_DEFAULT_REGION", REGION), ("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", KEY)];
+        let mut variables: BTreeMap<_, _> =
+            variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        variables.insert("AWS_ENDPOINT_URL".to_owned(), self.endpoint());
+        variables
     }
 
     /// Where the emulator itself is, for a gateway of one's own before it.
@@ -102,6 +139,12 @@ impl Aws {
         &self.gateway
     }
 
+    /// What AWS does by itself with streams, queues, topics and expired items.
+    #[must_use]
+    pub const fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
     /// The emulator's process id.
     #[must_use]
     pub const fn pid(&self) -> u32 {
@@ -112,6 +155,9 @@ impl Aws {
     ///
     /// A client belongs to the runtime that uses it first, so each test makes its own.
     pub async fn sdk(&self) -> SdkConfig {
+        if let Some(account) = &self.account {
+            return account.sdk().clone();
+        }
         aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(self.endpoint())
             .region(Region::from_static(REGION))

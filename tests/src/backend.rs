@@ -1,5 +1,6 @@
 //! Backends: plain boto3, as a team would write them, that know nothing of us.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,7 +10,6 @@ use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::aws::{KEY, REGION};
 use crate::poll::{eventually, within};
 use crate::{Context, Error, Result, ensure, workspace};
 
@@ -22,7 +22,7 @@ const ONE_LOOK: Duration = Duration::from_secs(5);
 /// A backend.
 #[derive(Clone, Debug)]
 pub struct Backend {
-    endpoint: String,
+    variables: BTreeMap<String, String>,
     python: PathBuf,
     script: PathBuf,
 }
@@ -58,9 +58,9 @@ impl Received {
 }
 
 impl Backend {
-    pub(crate) fn new(endpoint: String) -> Result<Self> {
+    pub(crate) fn new(variables: BTreeMap<String, String>) -> Result<Self> {
         let script = workspace::root().join("tests/testbed/backend.py");
-        Ok(Self { endpoint, python: workspace::python()?, script })
+        Ok(Self { variables, python: workspace::python()?, script })
     }
 
     /// Publishes to a topic and returns SNS's id of the message.
@@ -115,10 +115,7 @@ impl Backend {
             let mut child = Command::new(&self.python)
                 .arg(&self.script)
                 .env_clear()
-                .env("AWS_ENDPOINT_URL", &self.endpoint)
-                .env("AWS_DEFAULT_REGION", REGION)
-                .env("AWS_ACCESS_KEY_ID", KEY)
-                .env("AWS_SECRET_ACCESS_KEY", KEY)
+                .envs(&self.variables)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())

@@ -1,9 +1,15 @@
 //! A WebSocket client that tells what happened, and when nothing did.
 
+use std::fmt::Debug;
+use std::sync::Arc;
+
 use futures::{SinkExt, StreamExt};
+use rustls::pki_types::ServerName;
+use rustls_platform_verifier::ConfigVerifierExt;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -40,10 +46,17 @@ pub struct Refusal {
     pub body: String,
 }
 
+/// A connection of TCP, or of TLS over it.
+trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Stream for S {}
+
+type Wire = Box<dyn Stream>;
+
 /// An open connection.
 #[derive(Debug)]
 pub struct Client {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Wire>,
     subprotocol: Option<String>,
 }
 
@@ -202,18 +215,10 @@ async fn handshake(
     receive_buffer: Option<u32>,
 ) -> Result<Result<Client, Refusal>> {
     let uri: Uri = url.parse()?;
-    ensure!(uri.scheme_str() == Some("ws"), "{url} is no ws:// URL");
     let authority = uri.authority().context("no host in the URL")?.as_str();
     let key = generate_key();
     let request = request(&uri, authority, &key, credentials);
-
-    let address = tokio::net::lookup_host(authority).await?.next().context("the host has no address")?;
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(bytes) = receive_buffer {
-        socket.set_recv_buffer_size(bytes)?;
-    }
-    let mut stream = socket.connect(address).await?;
-    stream.set_nodelay(true)?;
+    let mut stream = connected(&uri, receive_buffer).await?;
     stream.write_all(request.as_bytes()).await?;
     let (head, rest) = read_head(&mut stream).await?;
     let mut lines = head.lines();
@@ -239,6 +244,29 @@ async fn handshake(
     Ok(Ok(Client { socket, subprotocol }))
 }
 
+async fn connected(uri: &Uri, receive_buffer: Option<u32>) -> Result<Wire> {
+    let host = uri.host().context("no host in the URL")?;
+    let default_port = match uri.scheme_str() {
+        Some("ws") => 80,
+        Some("wss") => 443,
+        _ => return Err(Error::new(format!("{uri} is no URL of a WebSocket"))),
+    };
+    let port = uri.port_u16().unwrap_or(default_port);
+    let address = tokio::net::lookup_host((host, port)).await?.next().context("the host has no address")?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(bytes) = receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    if default_port == 80 {
+        return Ok(Box::new(stream));
+    }
+    let connector = TlsConnector::from(Arc::new(rustls::ClientConfig::with_platform_verifier()?));
+    let name = ServerName::try_from(host.to_owned())?;
+    Ok(Box::new(connector.connect(name, stream).await.context("TLS")?))
+}
+
 fn request(uri: &Uri, authority: &str, key: &str, credentials: Credentials<'_>) -> String {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let (path, header) = match credentials {
@@ -259,7 +287,7 @@ fn request(uri: &Uri, authority: &str, key: &str, credentials: Credentials<'_>) 
 }
 
 /// Reads to the end of the HTTP head; returns it and what came with it.
-async fn read_head(stream: &mut TcpStream) -> Result<(String, Vec<u8>)> {
+async fn read_head(stream: &mut Wire) -> Result<(String, Vec<u8>)> {
     const END: &[u8] = b"\r\n\r\n";
     let mut read = Vec::new();
     loop {
@@ -275,7 +303,7 @@ async fn read_head(stream: &mut TcpStream) -> Result<(String, Vec<u8>)> {
 }
 
 /// Reads a body of this length, or one in chunks, of which the beginning has come.
-async fn read_body(stream: &mut TcpStream, mut read: Vec<u8>, length: Option<usize>) -> Result<String> {
+async fn read_body(stream: &mut Wire, mut read: Vec<u8>, length: Option<usize>) -> Result<String> {
     const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
     let is_whole = |read: &[u8]| length.map_or_else(|| read.ends_with(LAST_CHUNK), |length| read.len() >= length);
     while !is_whole(&read) && stream.read_buf(&mut read).await? > 0 {}

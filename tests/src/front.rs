@@ -1,8 +1,9 @@
 //! API Gateway's WebSockets as they are documented, before the emulator, whose own sockets nobody uses.
 //!
-//! The front ends the clients' WebSockets itself. It reads from the emulator's control plane what a stage serves,
-//! invokes the functions through the emulator's Lambda with API Gateway's events, keeps the open connections, and answers
-//! the management API. Tests can make it treat the posts to chosen connections badly ([`Fault`]).
+//! The front ends the clients' WebSockets itself. It reads from the emulator's control plane what a stage serves, and has
+//! from the gateway what its deployment captured; it invokes the functions through the emulator's Lambda with API
+//! Gateway's events, keeps the open connections, and answers the management API. Tests can make it treat the posts to
+//! chosen connections badly ([`Fault`]).
 //!
 //! | module | what it is |
 //! |---|---|
@@ -20,15 +21,14 @@
 //! segment of the path is the mapping's key.
 //!
 //! # What it cannot show
-//! - *Routes are frozen with the deployment*, but when the front first sees that one: a change between `CreateDeployment`
-//!   and the first client is taken for a part of it.
+//! - Deployments are those that the gateway saw passing: a stage that serves another one serves nothing.
 //! - AWS publishes neither the size of a client's buffer (here [`Limits::buffer_bytes`]) nor whether pings of the
 //!   protocol count as activity (here they do not), nor what becomes of a socket whose stage is gone (here `Forbidden`),
 //!   nor what a client hears of `$connect`'s own body (here nothing), nor whether a frame may name `$connect` as its
 //!   action (here that is `$default`).
-//! - Signatures and permissions are not checked: a caller of the management API must be signed, by whomever, and
-//!   functions are invoked whatever their policies say. TLS, the account's limits, those of URLs and of headers, throttling by
-//!   route, IAM authorization and integrations that are no functions are not there.
+//! - Functions must let API Gateway in, but what their policies say is believed for a second. Signatures are not checked:
+//!   a caller of the management API must be signed, by whomever. TLS, the account's limits, those of URLs and of headers,
+//!   throttling by route, IAM authorization and integrations that are no functions are not there.
 
 pub mod authorizer;
 pub mod emulator;

@@ -11,11 +11,13 @@
 //! | [`wire`] | answers, and errors in the form of each service |
 //! | [`rule`] | what a rule is; the rules are in `rules`, one file a service |
 //! | [`fault`] | faults: which calls they hit and what becomes of these |
+//! | `deployments` | what each deployment of an API has captured |
 //! | `history` | what has passed |
 //! | `facts`, `learn` | what rules know: asked of the emulator, or remembered of what has passed |
 //! | `server` | the proxy itself |
 
 pub mod call;
+mod deployments;
 mod facts;
 pub mod fault;
 mod history;
@@ -31,9 +33,11 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+pub use deployments::Deployments;
 pub use facts::Pace;
 pub use history::Seen;
 
+use crate::delivery::held::Held;
 use crate::{Result, ensure};
 use fault::{Fault, Injected};
 use server::Shared;
@@ -45,13 +49,16 @@ pub struct Settings {
     pub pace: Pace,
     /// Names of the rules that are off.
     pub off: Vec<String>,
+    /// Whether the emulator is not to work on event sources, subscriptions of functions and time to live, because
+    /// somebody else does.
+    pub holds: bool,
     /// Where to write which call was refused by which rule, without anything that was said in it.
     pub log: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pace: Pace::QUICK, off: Vec::new(), log: None }
+        Self { pace: Pace::QUICK, off: Vec::new(), holds: false, log: None }
     }
 }
 
@@ -80,6 +87,18 @@ impl Gateway {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What the emulator does not work on.
+    #[must_use]
+    pub fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.shared.held)
+    }
+
+    /// What each deployment of an API that has passed here has captured.
+    #[must_use]
+    pub fn deployments(&self) -> Arc<Deployments> {
+        Arc::clone(&self.shared.deployments)
     }
 
     /// Injects a fault from now on.

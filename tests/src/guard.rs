@@ -80,6 +80,12 @@ impl Program {
         self
     }
 
+    /// Sets more variables of its environment.
+    #[must_use]
+    pub fn variables(self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        variables.into_iter().fold(self, |program, (name, value)| program.variable(name, value))
+    }
+
     /// Gives the program nothing of our environment but the PATH.
     #[must_use]
     pub const fn clean_environment(mut self) -> Self {

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 pub use token::Token;
 
 use crate::Result;
+use crate::account::{self, Account};
 
 /// The audience that [`Issuer::token`] names unless told otherwise.
 pub const AUDIENCE: &str = "sumu-websocket";
@@ -75,6 +76,16 @@ impl Issuer {
         });
         let server = tokio::spawn(server::serve(listener, Arc::clone(&shared)));
         Ok(Self { url, shared, server })
+    }
+
+    /// The same issuer with the keys that it has now where an account's functions reach them.
+    ///
+    /// They stay what they are: a story that rotates keys or takes the issuer down is not for an account.
+    pub async fn published(mut self, account: &Account) -> Result<Self> {
+        let keys = self.shared.jwks()?;
+        self.url = account::issuer::publish(account.sdk(), &account.prefix(), &keys).await?;
+        account::issuer::until_public(&reqwest::Client::new(), &self.url, &keys).await?;
+        Ok(self)
     }
 
     /// The `iss` of its tokens.

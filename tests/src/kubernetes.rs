@@ -3,6 +3,8 @@
 //! There are no controllers, no scheduler and no kubelet: nothing collects what an owner left, a namespace that is
 //! deleted stays, and a pod never starts.
 
+pub mod proxy;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +20,7 @@ use tokio_tungstenite::tungstenite::http::Request;
 use crate::folder::Folder;
 use crate::guard::{Guarded, Program};
 use crate::poll::{eventually, free_ports, within};
-use crate::{Context, Result, ensure, workspace};
+use crate::{Context, Result, account, ensure, workspace};
 
 // A cold machine that builds something else at the same time needs tens of seconds.
 const READY_WITHIN: Duration = Duration::from_mins(2);
@@ -165,9 +167,10 @@ impl Kubernetes {
         .await
     }
 
-    /// A new namespace of this testbed, `<prefix>-<number>`.
+    /// A new namespace of this testbed, `<prefix>-<number>`, behind the name of the run that uses a real account.
     pub async fn namespace(&self, prefix: &str) -> Result<String> {
-        let name = format!("{prefix}-{}", self.namespaces.fetch_add(1, Ordering::Relaxed));
+        let run = std::env::var(account::RUN).map(|run| format!("{run}-")).unwrap_or_default();
+        let name = format!("{run}{prefix}-{}", self.namespaces.fetch_add(1, Ordering::Relaxed));
         self.kubectl_ok(&["create", "namespace", &name], "").await?;
         Ok(name)
     }

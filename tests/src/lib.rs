@@ -6,8 +6,10 @@
 //! | [`testbed`] | everything together, shared by the tests of a process; [`story`] runs one test on it |
 //! | [`kubernetes`] | etcd, kube-apiserver, `kubectl` and the CRD |
 //! | [`aws`] | the emulator, and an inventory of what exists in it |
+//! | [`account`] | a real account in its place |
 //! | [`front`] | API Gateway's WebSockets as they are documented, before the emulator |
 //! | [`gateway`] | the proxy that refuses what AWS refuses, and injects faults |
+//! | [`delivery`] | streams, queues and topics that feed functions, as AWS does it |
 //! | [`issuer`] | keys over HTTP and the tokens that they sign |
 //! | [`stack`] | one `SumuStack` as its users see it |
 //! | [`operator`] | `sumu-operator run` as a process, and what its log tells |
@@ -24,9 +26,11 @@
 //! - Nothing survives the process that started it, however that one ends.
 //! - Whatever talks to AWS got the address from [`aws::Aws`], and what speaks WebSocket from [`front::Front`].
 
+pub mod account;
 pub mod aws;
 pub mod backend;
 pub mod client;
+pub mod delivery;
 pub mod document;
 mod error;
 pub mod folder;

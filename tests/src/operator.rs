@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::aws::{KEY, REGION};
 use crate::guard::{Guarded, Program};
 use crate::testbed::Testbed;
 use crate::{Context, Result, workspace};
@@ -71,21 +70,23 @@ impl Operator {
         let name = format!("operator-{name}");
         let kubeconfig = settings.kubeconfig.clone().unwrap_or_else(|| testbed.kubernetes().kubeconfig());
         let mut program = Program::new(name, workspace::program("sumu-operator")?)
-            .arguments(["run", "--log-format", "json", "--region", REGION, "--metrics-address", "127.0.0.1:0"])
-            .arguments(["--aws-endpoint-url", &testbed.aws().endpoint()])
-            .arguments(["--websocket-endpoint", &testbed.front().websocket_template()])
-            .arguments(["--management-endpoint", &testbed.front().management_template()])
+            .arguments(["run", "--log-format", "json", "--metrics-address", "127.0.0.1:0"])
+            .arguments(["--region", testbed.aws().region()])
+            .arguments(addresses(testbed))
             .argument("--functions-dir")
             .argument(testbed.functions()?)
             .arguments(&settings.arguments)
             // Clean, so that what the developer has set for AWS or a cluster reaches neither.
             .clean_environment()
+            .variables(testbed.aws().variables())
             .variable("KUBECONFIG", kubeconfig)
-            .variable("AWS_ACCESS_KEY_ID", settings.key.as_deref().unwrap_or(KEY))
-            .variable("AWS_SECRET_ACCESS_KEY", KEY)
             // As in its image: glibc otherwise keeps the tens of megabytes that an upload needs for a second.
             .variable("MALLOC_MMAP_THRESHOLD_", "131072")
             .variable("RUST_BACKTRACE", "1");
+        // A real account has keys of its own.
+        if let Some(key) = settings.key.as_deref().filter(|_| testbed.aws().account().is_none()) {
+            program = program.variable("AWS_ACCESS_KEY_ID", key);
+        }
         if let Some(namespace) = &settings.namespace {
             program = program.arguments(["--namespace", namespace]);
         }
@@ -146,6 +147,20 @@ impl Operator {
         let resident = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
         Ok(resident.trim().trim_end_matches("kB").trim().parse()?)
     }
+}
+
+/// Where AWS and its WebSockets are; AWS's own addresses are the operator's defaults.
+fn addresses(testbed: &Testbed) -> Vec<String> {
+    if testbed.aws().account().is_some() {
+        return vec![];
+    }
+    let (front, aws) = (testbed.front(), testbed.aws());
+    let addresses = [
+        ("--aws-endpoint-url", aws.endpoint()),
+        ("--websocket-endpoint", front.websocket_template()),
+        ("--management-endpoint", front.management_template()),
+    ];
+    addresses.into_iter().flat_map(|(argument, address)| [argument.to_owned(), address]).collect()
 }
 
 fn pass(line: Value) -> Pass {

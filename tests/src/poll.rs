@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::{Error, Result};
+use crate::{Error, Result, account};
 
 /// How long something may take that usually takes a moment.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-const PAUSE: Duration = Duration::from_millis(100);
+/// How many times as long as on the testbed everything may take in a real account.
+const PATIENCE_WITH_AN_ACCOUNT: u32 = 4;
+
+/// Between two looks.
+pub const PAUSE: Duration = Duration::from_millis(100);
 const BLINK: Duration = Duration::from_millis(2);
 
 /// Looks again and again until `look` succeeds, and says at the deadline what was awaited and what was seen last.
@@ -32,6 +36,7 @@ async fn look_every<T>(
     what: &str,
     mut look: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
+    let within = patient(within);
     let deadline = Instant::now() + within;
     let mut last = Error::new("nothing was seen before the deadline");
     loop {
@@ -45,6 +50,12 @@ async fn look_every<T>(
         }
         sleep(pause).await;
     }
+}
+
+/// How long something may take here that takes so long on the testbed.
+#[must_use]
+pub fn patient(time: Duration) -> Duration {
+    if std::env::var_os(account::RUN).is_some() { time * PATIENCE_WITH_AN_ACCOUNT } else { time }
 }
 
 /// Lets time pass: what an AWS does that is slow.

@@ -46,8 +46,14 @@ pub fn manifest(testbed: &Testbed, namespace: &str, name: &str) -> Value {
                 "issuers": [{"jwksUri": issuer.jwks_uri(), "issuer": issuer.url(), "audiences": [AUDIENCE]}],
                 "tokenSources": ["QueryString", "Header", "Subprotocol"],
             },
+            "tags": tags(testbed),
         },
     })
+}
+
+/// A tag by which the resources of a run in a real account are found in its bills.
+fn tags(testbed: &Testbed) -> Value {
+    testbed.aws().account().map_or_else(|| json!({}), |account| json!({"sumu-test-run": account.run()}))
 }
 
 impl Stack {
@@ -83,7 +89,12 @@ impl Stack {
 
     /// Waits until the stack is Ready as its spec is now, and returns its status.
     pub async fn ready(&self) -> Result<Value> {
-        eventually(SETTLED_WITHIN, &format!("stack {} to be Ready", self.name), async || {
+        self.ready_within(SETTLED_WITHIN).await
+    }
+
+    /// The same with another deadline, for a stack among many.
+    pub async fn ready_within(&self, within: Duration) -> Result<Value> {
+        eventually(within, &format!("stack {} to be Ready", self.name), async || {
             let object = self.object().await?;
             let status = &object["status"];
             let current = status["observedGeneration"] == object["metadata"]["generation"];
@@ -103,7 +114,12 @@ impl Stack {
 
     /// Waits until the object is gone, which is when the operator has let it go.
     pub async fn gone(&self) -> Result<()> {
-        eventually(SETTLED_WITHIN, &format!("stack {} to be gone", self.name), async || {
+        self.gone_within(SETTLED_WITHIN).await
+    }
+
+    /// The same with another deadline, for a stack among many.
+    pub async fn gone_within(&self, within: Duration) -> Result<()> {
+        eventually(within, &format!("stack {} to be gone", self.name), async || {
             let left = self.api.get_opt(&self.name).await?;
             let left = left.map(|object| object.data["status"]["conditions"].to_string());
             ensure!(left.is_none(), "it is there, conditions {}", left.unwrap_or_default());

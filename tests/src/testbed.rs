@@ -10,7 +10,7 @@ use crate::folder::Folder;
 use crate::front::Front;
 use crate::issuer::Issuer;
 use crate::kubernetes::Kubernetes;
-use crate::poll::within;
+use crate::poll::{self, within};
 use crate::{Context, Error, Result, workspace};
 
 const STORY_WITHIN: Duration = Duration::from_mins(5);
@@ -35,6 +35,10 @@ impl Testbed {
         let folder = Folder::new()?;
         match Self::parts(&folder).await {
             Ok((kubernetes, aws, issuer)) => {
+                let issuer = match aws.account() {
+                    Some(account) => issuer.published(account).await?,
+                    None => issuer,
+                };
                 let front = Front::start(&aws).await?;
                 Ok(Self { kubernetes, front, aws, issuer, functions: OnceLock::new(), folder })
             }
@@ -109,7 +113,7 @@ impl Testbed {
 
     /// A backend: something that knows boto3 and nothing of us.
     pub fn backend(&self) -> Result<Backend> {
-        Backend::new(self.aws.endpoint())
+        Backend::new(self.aws.variables())
     }
 
     /// Keeps the logs of the run, those of the functions too, and says where they are.
@@ -127,7 +131,7 @@ impl Testbed {
         if let Some(folder) = self.functions.get() {
             return Ok(folder.clone());
         }
-        let folder = workspace::functions()?;
+        let folder = workspace::functions(self.aws.account().is_some())?;
         Ok(self.functions.get_or_init(|| folder).clone())
     }
 }
@@ -148,7 +152,7 @@ pub fn story(tell: impl AsyncFnOnce(&'static Testbed) -> Result<()>) -> Result<(
     let testbed = Testbed::shared()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
-        let told = within(STORY_WITHIN, "the story", tell(testbed)).await;
+        let told = within(poll::patient(STORY_WITHIN), "the story", tell(testbed)).await;
         if told.is_err() {
             testbed.keep_logs().await;
         }

@@ -63,8 +63,15 @@ pub fn program(name: &str) -> Result<PathBuf> {
 }
 
 /// The folder with the functions' packages, packed again when a program is newer than its package.
-pub fn functions() -> Result<PathBuf> {
-    let folder = cache()?.join("functions");
+///
+/// A real account gets those that `make functions` has built: the others are twenty times as large.
+pub fn functions(are_for_an_account: bool) -> Result<PathBuf> {
+    if are_for_an_account {
+        let folder = cache()?.join("functions");
+        existing(folder.join(architecture()).join("pusher.zip"), "run `make functions`")?;
+        return Ok(folder);
+    }
+    let folder = cache()?.join("testbed/functions");
     let packages = folder.join(architecture());
     let mut stale = false;
     for function in FUNCTIONS {

@@ -6,6 +6,8 @@ mod api;
 mod bench;
 #[path = "gateway/faults.rs"]
 mod faults;
+#[path = "gateway/forms.rs"]
+mod forms;
 #[path = "gateway/functions.rs"]
 mod functions;
 #[path = "gateway/messaging.rs"]

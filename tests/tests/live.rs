@@ -1,11 +1,15 @@
 //! Every test that needs the Kubernetes API or AWS, in one program, because one program has one testbed.
 
+#[path = "live/account.rs"]
+mod account;
 #[path = "live/connect.rs"]
 mod connect;
 #[path = "live/crash.rs"]
 mod crash;
 #[path = "live/crd.rs"]
 mod crd;
+#[path = "live/delivery.rs"]
+mod delivery;
 #[path = "live/drift.rs"]
 mod drift;
 #[path = "live/elsewhere.rs"]
@@ -16,6 +20,8 @@ mod events;
 mod faults;
 #[path = "live/keys.rs"]
 mod keys;
+#[path = "live/kill.rs"]
+mod kill;
 #[path = "live/leader.rs"]
 mod leader;
 #[path = "live/lifecycle.rs"]
@@ -26,6 +32,8 @@ mod messages;
 mod metrics;
 #[path = "live/neighbours.rs"]
 mod neighbours;
+#[path = "live/noise.rs"]
+mod noise;
 #[path = "live/presence.rs"]
 mod presence;
 #[path = "live/protocol.rs"]
@@ -40,6 +48,8 @@ mod requests;
 mod scene;
 #[path = "live/secrets.rs"]
 mod secrets;
+#[path = "live/seed.rs"]
+mod seed;
 #[path = "live/slow.rs"]
 mod slow;
 #[path = "live/smoke.rs"]

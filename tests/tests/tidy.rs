@@ -292,6 +292,21 @@ fn row(metric: &Metric) -> String {
 }
 
 #[test]
+fn the_stories_for_a_real_account_exist() -> Result<()> {
+    let makefile = std::fs::read_to_string(workspace::root().join("Makefile"))?.replace("\\\n", " ");
+    let list = makefile.lines().find_map(|line| line.strip_prefix("STORIES_IN_AWS :=")).context("no list")?;
+    let mut unknown = Vec::new();
+    for story in list.split_whitespace() {
+        let (module, begin) = story.split_once("::").context("a story is <module>::<beginning of its name>")?;
+        let text = std::fs::read_to_string(workspace::root().join(format!("tests/tests/live/{module}.rs")))?;
+        if !text.contains(&format!("#[test]\nfn {begin}")) {
+            unknown.push(story.to_owned());
+        }
+    }
+    none(&unknown, "no story begins so")
+}
+
+#[test]
 fn the_document_of_metrics_has_each_metric_that_there_is_and_no_other() -> Result<()> {
     let document = std::fs::read_to_string(workspace::root().join("docs/metrics.md"))?;
     let (_, table) = document.split_once("| metric | ").context("no table of metrics")?;

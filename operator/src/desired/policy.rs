@@ -100,6 +100,14 @@ impl Document {
         Some(Self(json!({ "Version": "2012-10-17", "Statement": statements })))
     }
 
+    /// The first principal that is an id and no ARN. IAM shows it for a user or a role that is gone, and takes no
+    /// document that names one.
+    #[must_use]
+    pub fn lost_principal(&self) -> Option<String> {
+        let is_id = |who: &String| who.starts_with("AROA") || who.starts_with("AIDA");
+        self.statements().flat_map(|statement| texts(&statement["Principal"]["AWS"])).find(is_id)
+    }
+
     /// The document without differences that mean nothing: order, lists of one, case of actions and of condition
     /// keys, IAM's own `Id`. Public so that tests can show it.
     #[must_use]
@@ -215,5 +223,8 @@ mod tests {
             r#"{"Version":"2012-10-17","Statement":{"Sid":"A","Effect":"Allow","Action":"sqs:SendMessage","Resource":"arn:q","Principal":{"AWS":"AROAEXAMPLEID12345678"}}}"#,
         );
         assert_ne!(ours, replaced);
+        assert_eq!((ours.lost_principal(), replaced.lost_principal()), (None, Some("AROAEXAMPLEID12345678".into())));
+        let arn = r#"{"Statement":[{"Principal":{"AWS":["arn:aws:iam::1:role/AROA"]}},{"Principal":"*"}]}"#;
+        assert_eq!(Document::parse(arn).lost_principal(), None);
     }
 }

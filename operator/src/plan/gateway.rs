@@ -6,7 +6,8 @@ use crate::desired::Desired;
 use crate::desired::functions::permission;
 use crate::desired::gateway::{AUTHORIZER_NAME, Gateway, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
 use crate::observed::{
-    ApiState, AuthorizerState, IntegrationState, Observed, Readiness, ResourceId, RouteState, StageState, TableState,
+    ApiState, AuthorizerState, DeploymentState, IntegrationState, Observed, Readiness, ResourceId, RouteState,
+    StageState, TableState,
 };
 use crate::stack::name::{TableId, TopicId};
 use sumu_contract::Function;
@@ -48,7 +49,8 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
 fn keep_authorizer<'a>(gateway: &Gateway, api: &'a ApiState, plan: &mut Plan) -> Option<&'a AuthorizerState> {
     let api_id = api.id.clone();
     let (uri, identity_sources) = (gateway.authorizer_uri.clone(), gateway.identity_sources.clone());
-    let found = api.authorizers.iter().find(|authorizer| authorizer.name == AUTHORIZER_NAME);
+    let named = api.authorizers.iter().filter(|authorizer| authorizer.name == AUTHORIZER_NAME);
+    let found = in_use_or_first(named, |found| is_authorizing(api, found));
     match found {
         None => plan.step(GatewayStep::CreateAuthorizer { api_id, uri, identity_sources }),
         Some(found) if found.uri == uri && found.identity_sources == identity_sources => {}
@@ -61,13 +63,36 @@ fn keep_authorizer<'a>(gateway: &Gateway, api: &'a ApiState, plan: &mut Plan) ->
 fn keep_integration<'a>(gateway: &Gateway, api: &'a ApiState, plan: &mut Plan) -> Option<&'a IntegrationState> {
     let api_id = api.id.clone();
     let (uri, timeout_ms) = (gateway.integration_uri.clone(), gateway.integration_timeout_ms);
-    let found = api.integrations.iter().find(|integration| integration.description == INTEGRATION_NAME);
+    let named = api.integrations.iter().filter(|integration| integration.description == INTEGRATION_NAME);
+    let found = in_use_or_first(named, |found| is_target(api, found));
     match found {
         None => plan.step(GatewayStep::CreateIntegration { api_id, uri, timeout_ms }),
         Some(found) if found.uri == uri && found.timeout_ms == timeout_ms => {}
         Some(found) => plan.step(GatewayStep::UpdateIntegration { api_id, id: found.id.clone(), uri, timeout_ms }),
     }
     found
+}
+
+/// Of several that a lost answer has made, or a call that came late: the one that clients meet already, whatever order a
+/// list has, so that none of them notices.
+fn in_use_or_first<'a, T>(
+    mut found: impl Iterator<Item = &'a T> + Clone,
+    is_in_use: impl Fn(&T) -> bool,
+) -> Option<&'a T> {
+    found.clone().find(|found| is_in_use(found)).or_else(|| found.next())
+}
+
+fn is_authorizing(api: &ApiState, authorizer: &AuthorizerState) -> bool {
+    api.routes.iter().any(|route| route.authorizer_id.as_ref() == Some(&authorizer.id))
+}
+
+fn is_target(api: &ApiState, integration: &IntegrationState) -> bool {
+    let target = format!("integrations/{}", integration.id);
+    api.routes.iter().any(|route| route.target.as_ref() == Some(&target))
+}
+
+fn is_served(api: &ApiState, deployment: &DeploymentState) -> bool {
+    api.stages.iter().any(|stage| stage.deployment_id.as_ref() == Some(&deployment.id))
 }
 
 fn keep_routes(api: &ApiState, authorizer: &AuthorizerState, integration: &IntegrationState, plan: &mut Plan) {
@@ -111,13 +136,12 @@ fn is_route(want: &RouteInput, found: &RouteState) -> bool {
 /// Second authorizers and integrations, once no route speaks of them.
 fn clear_unused(api: &ApiState, authorizer: &AuthorizerState, integration: &IntegrationState, plan: &mut Plan) {
     for extra in api.authorizers.iter().filter(|extra| extra.id != authorizer.id) {
-        if api.routes.iter().all(|route| route.authorizer_id.as_ref() != Some(&extra.id)) {
+        if !is_authorizing(api, extra) {
             plan.step(GatewayStep::DeleteAuthorizer { api_id: api.id.clone(), id: extra.id.clone() });
         }
     }
     for extra in api.integrations.iter().filter(|extra| extra.id != integration.id) {
-        let target = format!("integrations/{}", extra.id);
-        if api.routes.iter().all(|route| route.target.as_ref() != Some(&target)) {
+        if !is_target(api, extra) {
             plan.step(GatewayStep::DeleteIntegration { api_id: api.id.clone(), id: extra.id.clone() });
         }
     }
@@ -126,15 +150,18 @@ fn clear_unused(api: &ApiState, authorizer: &AuthorizerState, integration: &Inte
 fn deploy(desired: &Desired, gateway: &Gateway, observed: &Observed, api: &ApiState, hash: &str, plan: &mut Plan) {
     let description = format!("sumu {hash}");
     let api_id = api.id.clone();
-    let mut made = api.deployments.iter().filter(|found| found.description == description);
-    let deployment = match (made.clone().find(|found| found.status != "FAILED"), made.next()) {
-        (Some(deployment), _) => deployment,
-        (None, None) => return plan.step(GatewayStep::CreateDeployment { api_id, description }),
-        // Another would fail like this one.
-        (None, Some(failed)) => {
+    let made: Vec<&DeploymentState> = api.deployments.iter().filter(|found| found.description == description).collect();
+    let good = made.iter().copied().filter(|found| found.status != "FAILED");
+    let Some(deployment) = in_use_or_first(good, |found| is_served(api, found)) else {
+        // Another would fail like one that has just failed.
+        if let Some(failed) = made.iter().rfind(|found| found.failed_lately) {
             let reason = failed.status_message.clone().unwrap_or_else(|| "no reason given".into());
             return plan.wait(PART, WaitReason::Failed { what: format!("deployment {}", failed.id), reason });
         }
+        for failed in made.iter().filter(|failed| !is_served(api, failed)) {
+            plan.step(GatewayStep::DeleteDeployment { api_id: api_id.clone(), id: failed.id.clone() });
+        }
+        return plan.step(GatewayStep::CreateDeployment { api_id, description });
     };
     if deployment.status != "DEPLOYED" {
         return plan.wait_ready(PART, "deployment", &deployment.status);
@@ -149,7 +176,7 @@ fn deploy(desired: &Desired, gateway: &Gateway, observed: &Observed, api: &ApiSt
         Some(found) if found.deploys_itself => {
             plan.step(GatewayStep::StopAutoDeploy { api_id: api_id.clone(), name: stage.name });
         }
-        Some(found) if is_stage(&stage, found) => {}
+        Some(found) if is_stage(&stage, found) => clear_unserved(api, deployment, plan),
         Some(_) => plan.step(GatewayStep::UpdateStage { api_id: api_id.clone(), stage }),
         None => match unready(desired, gateway, observed) {
             // A stage is what clients reach: it opens when everything behind it answers.
@@ -159,6 +186,17 @@ fn deploy(desired: &Desired, gateway: &Gateway, observed: &Observed, api: &ApiSt
     }
     for extra in api.stages.iter().filter(|found| found.name != gateway.stage_name) {
         plan.step(GatewayStep::DeleteStage { api_id: api_id.clone(), name: extra.name.clone() });
+    }
+}
+
+/// Deployments that no stage serves, once the stage is right: those of before, and a second one of a create whose answer
+/// was lost. One that came late may have captured something else than its description says, and must not be there when
+/// that is wanted again.
+fn clear_unserved(api: &ApiState, deployment: &DeploymentState, plan: &mut Plan) {
+    for extra in api.deployments.iter().filter(|extra| extra.id != deployment.id) {
+        if !is_served(api, extra) {
+            plan.step(GatewayStep::DeleteDeployment { api_id: api.id.clone(), id: extra.id.clone() });
+        }
     }
 }
 

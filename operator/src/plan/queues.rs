@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::step::QueueStep;
-use super::{Part, Plan, Step, departures, tags_to_set};
+use super::{Part, Plan, Step, WaitReason, departures, tags_to_set};
 use crate::desired::Desired;
 use crate::desired::policy::Document;
 use crate::desired::queues::{Queue, RECEIVE_WAIT_SECONDS};
@@ -30,7 +30,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
         }
         let attributes = attributes(queue, &desired.names);
         let Some(found) = observed.queues.get(&id) else {
-            let policy = policy_to_set(queue, None).map(|policy| (POLICY.to_owned(), policy));
+            let policy = policy_to_set(queue, None).map(|policy| (POLICY.to_owned(), policy.text()));
             let attributes = attributes.into_iter().chain(policy).collect();
             plan.step(Step::Queue(id, QueueStep::Create { name, attributes, tags: desired.tags.clone() }));
             continue;
@@ -40,7 +40,15 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
             .into_iter()
             .filter(|(key, want)| !is_same(key, want, found.attributes.get(key).map(String::as_str)))
             .collect();
-        different.extend(policy_to_set(queue, found.attributes.get(POLICY)).map(|policy| (POLICY.to_owned(), policy)));
+        if let Some(policy) = policy_to_set(queue, found.attributes.get(POLICY)) {
+            match policy.lost_principal() {
+                None => drop(different.insert(POLICY.to_owned(), policy.text())),
+                Some(principal) => {
+                    let what = ResourceId::Queue(id).to_string();
+                    plan.wait(part, WaitReason::LostPrincipal { what, principal });
+                }
+            }
+        }
         if !different.is_empty() {
             plan.step(Step::Queue(id, QueueStep::Set { url: url.clone(), attributes: different }));
         }
@@ -83,10 +91,10 @@ fn attributes(queue: &Queue, names: &Names) -> BTreeMap<String, String> {
 
 /// The policy to set, if ours is not in the one that is there. Users let their own topics send to a queue and their
 /// own accounts receive from it: their statements stay.
-fn policy_to_set(queue: &Queue, have: Option<&String>) -> Option<String> {
+fn policy_to_set(queue: &Queue, have: Option<&String>) -> Option<Document> {
     let ours = queue.policy.as_ref()?;
     let have = Document::parse(have.map_or("", String::as_str));
-    have.completed_by(ours).map(|policy| policy.text())
+    have.completed_by(ours)
 }
 
 /// SQS writes documents in its own way and numbers in them as numbers or as texts.

@@ -202,6 +202,8 @@ pub enum GatewayStep {
     CreateRouteResponse { api_id: String, route_id: String, route_key: String },
     /// `CreateDeployment`.
     CreateDeployment { api_id: String, description: String },
+    /// `DeleteDeployment`.
+    DeleteDeployment { api_id: String, id: String },
     /// `CreateStage`.
     CreateStage { api_id: String, stage: StageInput, tags: Tags },
     /// `UpdateStage`.
@@ -410,6 +412,7 @@ impl fmt::Display for GatewayStep {
             Self::DeleteRoute { key, .. } => write!(f, "- route {key}"),
             Self::CreateRouteResponse { route_key, .. } => write!(f, "+ response of route {route_key}"),
             Self::CreateDeployment { description, .. } => write!(f, "+ deployment ({description})"),
+            Self::DeleteDeployment { id, .. } => write!(f, "- deployment {id}"),
             Self::CreateStage { stage, .. } => write!(f, "+ stage {}", stage.name),
             Self::UpdateStage { stage, .. } => write!(f, "~ stage {}", stage.name),
             Self::StopAutoDeploy { name, .. } => write!(f, "~ stage {name} automatic deployment off"),

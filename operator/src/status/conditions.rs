@@ -180,6 +180,7 @@ fn wait_word(wait: &WaitReason) -> &'static str {
         WaitReason::Exists { .. } | WaitReason::Ready { .. } | WaitReason::Gone { .. } => "Waiting",
         WaitReason::Foreign(_) => "OwnershipConflict",
         WaitReason::Protected(_) => "DeletionProtected",
+        WaitReason::LostPrincipal { .. } => "LostPrincipal",
         WaitReason::Failed { .. } => "Failed",
     }
 }

@@ -187,7 +187,7 @@ impl MemoryCloud {
 /// A line without names and ids.
 pub fn plain(line: &str, prefix: &str) -> String {
     let line = line.replace(prefix, "P");
-    for what in ["- api ", "- authorizer ", "- integration ", "+ deployment "] {
+    for what in ["- api ", "- authorizer ", "- integration ", "+ deployment ", "- deployment "] {
         if line.starts_with(what) {
             return what.trim_end().to_owned();
         }

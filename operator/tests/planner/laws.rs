@@ -57,7 +57,7 @@ fn assert_whole(cloud: &MemoryCloud, fixture: &Fixture) {
     assert_eq!(fed.len(), wanted, "not what feeds a function: {fed:?}");
     assert_eq!(held.sources.len(), wanted, "an event source is there twice");
     let [api] = &held.apis[..] else { panic!("there is not exactly one api but {}", held.apis.len()) };
-    assert_eq!([api.authorizers.len(), api.integrations.len(), api.stages.len()], [1, 1, 1]);
+    assert_eq!([api.authorizers.len(), api.integrations.len(), api.deployments.len(), api.stages.len()], [1, 1, 1, 1]);
     let routes: BTreeSet<&str> = api.routes.iter().map(|route| route.key.as_str()).collect();
     assert_eq!(routes, BTreeSet::from(ROUTE_KEYS));
     assert_eq!(api.routes.len(), ROUTE_KEYS.len(), "a route is there twice");

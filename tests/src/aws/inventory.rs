@@ -56,7 +56,7 @@ impl fmt::Display for Inventory {
 }
 
 /// Lists everything that has `needle` in its name or belongs to something that has.
-pub(super) async fn take(sdk: &SdkConfig, needle: &str) -> Result<Inventory> {
+pub async fn take(sdk: &SdkConfig, needle: &str) -> Result<Inventory> {
     let mut all = Inventory::default();
     tables(sdk, needle, &mut all).await?;
     queues(sdk, needle, &mut all).await?;

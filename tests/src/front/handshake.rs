@@ -15,11 +15,11 @@ use super::authorizer::{Verdict, has_identity, verdict};
 use super::event::{Occasion, Peer, new_id};
 use super::http::{Answer, Request};
 use super::outbox::Outbox;
-use super::shared::Shared;
+use super::shared::{Caller, Shared};
 use super::socket::{Socket, serve};
 use super::upstream::{Api, Authorizer, Integration, Stage};
 use super::{Address, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, routing};
-use crate::{Context, Result};
+use crate::Result;
 
 /// What API Gateway waits for an authorizer.
 const AUTHORIZER_MS: u64 = 29_000;
@@ -106,7 +106,7 @@ async fn admit(shared: &Shared, peer: &Peer, request: &Request, request_id: &str
         None => None,
     };
     occasion.authorizer = authorizer.as_ref();
-    let subprotocol = connect(shared, &api, &occasion.connect(request, &stage)).await?;
+    let subprotocol = connect(shared, peer, &api, &occasion.connect(request, &stage)).await?;
     Ok(Admitted { authorizer, subprotocol })
 }
 
@@ -120,10 +120,11 @@ async fn authorize(
     if !has_identity(&authorizer.identity_sources, request, &stage.variables) {
         return Err(Refusal(401, "Unauthorized"));
     }
-    let method_arn = method_arn(&authorizer.function, occasion.peer).map_err(|_| FAILED)?;
+    let method_arn = Caller::Route("$connect").arn(&authorizer.function, occasion.peer).ok_or(FAILED)?;
     let event = occasion.for_authorizer(request, stage, &method_arn);
     let integration = Integration { function: authorizer.function.clone(), timeout_ms: AUTHORIZER_MS };
-    let invoked = shared.invoke(&integration, &event).await.ok_or(FAILED)?;
+    let caller = Caller::Authorizer(&authorizer.id);
+    let invoked = shared.invoke(occasion.peer, caller, &integration, &event).await.ok_or(FAILED)?;
     match verdict(&invoked, &method_arn) {
         Verdict::Allow(context) => Ok(context),
         Verdict::Unauthorized => Err(Refusal(401, "Unauthorized")),
@@ -133,11 +134,12 @@ async fn authorize(
 }
 
 /// Asks `$connect`, if there is such a route.
-async fn connect(shared: &Shared, api: &Api, event: &Value) -> Result<Option<String>, Refusal> {
+async fn connect(shared: &Shared, peer: &Peer, api: &Api, event: &Value) -> Result<Option<String>, Refusal> {
     let Some(integration) = api.routes.get("$connect").and_then(|route| route.integration.as_ref()) else {
         return Ok(None);
     };
-    let invoked = shared.invoke(integration, event).await.ok_or(Refusal(504, "Endpoint request timed out"))?;
+    let invoked = shared.invoke(peer, Caller::Route("$connect"), integration, event).await;
+    let invoked = invoked.ok_or(Refusal(504, "Endpoint request timed out"))?;
     routing::connected(&invoked).map_err(|status| {
         if status >= 500 {
             return Refusal(status, FAILED.1);
@@ -145,12 +147,4 @@ async fn connect(shared: &Shared, api: &Api, event: &Value) -> Result<Option<Str
         let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         Refusal(status, reason.unwrap_or("Bad Request"))
     })
-}
-
-/// What an authorizer's policy must allow. Partition, region and account are those of its function.
-fn method_arn(function: &str, peer: &Peer) -> Result<String> {
-    let mut parts = function.split(':').skip(1);
-    let mut part = || parts.next().with_context(|| format!("{function} is no ARN"));
-    let (partition, _, region, account) = (part()?, part()?, part()?, part()?);
-    Ok(format!("arn:{partition}:execute-api:{region}:{account}:{}/{}/$connect", peer.api, peer.stage))
 }

@@ -40,6 +40,30 @@ impl Limits {
     }
 }
 
+/// On whose behalf a function is invoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller<'a> {
+    /// A route, by its key.
+    Route(&'a str),
+    /// An authorizer, by its id.
+    Authorizer(&'a str),
+}
+
+impl Caller<'_> {
+    /// As functions' policies name it. Partition, region and account are those of the function; nothing when that has
+    /// none.
+    #[must_use]
+    pub fn arn(self, function: &str, peer: &Peer) -> Option<String> {
+        let mut parts = function.split(':').skip(1);
+        let (partition, _, region, account) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let what = match self {
+            Self::Route(key) => format!("{}/{key}", peer.stage),
+            Self::Authorizer(id) => format!("authorizers/{id}"),
+        };
+        Some(format!("arn:{partition}:execute-api:{region}:{account}:{}/{what}", peer.api))
+    }
+}
+
 /// What all connections share.
 #[derive(Debug)]
 pub struct Shared {
@@ -62,7 +86,6 @@ pub struct State {
     /// Whose `$disconnect` is lost.
     pub silent: HashSet<String>,
     sockets: HashMap<String, Arc<Socket>>,
-    deployments: HashMap<(String, String), Arc<Api>>,
     buckets: HashMap<(String, String), Bucket>,
 }
 
@@ -77,18 +100,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A stage, and the API as it was when its deployment was seen first; nothing when the stage serves none.
+    /// A stage, and the API as its deployment has captured it; nothing when the stage serves none.
     pub async fn served(&self, api: &str, stage: &str) -> Result<Option<(Stage, Arc<Api>)>> {
         let Some(stage) = self.upstream.stage(api, stage).await? else { return Ok(None) };
-        let Some(deployment) = &stage.deployment else { return Ok(None) };
-        let key = (api.to_owned(), deployment.clone());
-        let known = self.state().deployments.get(&key).cloned();
-        if let Some(known) = known {
-            return Ok(Some((stage, known)));
+        if stage.deploys_itself {
+            return Ok(Some((stage, Arc::new(self.upstream.current(api).await?))));
         }
-        let now = Arc::new(self.upstream.api(api).await?);
-        let first = Arc::clone(self.state().deployments.entry(key).or_insert(now));
-        Ok(Some((stage, first)))
+        let Some(deployment) = &stage.deployment else { return Ok(None) };
+        let captured = self.upstream.deployed(api, deployment).await?;
+        Ok(captured.map(|captured| (stage, captured)))
     }
 
     /// Whether a connect or a frame is within the stage's limit.
@@ -100,9 +120,16 @@ impl Shared {
     }
 
     /// Invokes an integration's function; nothing when it takes too long.
-    pub async fn invoke(&self, integration: &Integration, event: &Value) -> Option<Invoked> {
+    pub async fn invoke(
+        &self,
+        peer: &Peer,
+        caller: Caller<'_>,
+        integration: &Integration,
+        event: &Value,
+    ) -> Option<Invoked> {
         let limit = Duration::from_millis(integration.timeout_ms);
-        tokio::time::timeout(limit, self.upstream.invoke(&integration.function, event)).await.ok()
+        let Some(source_arn) = caller.arn(&integration.function, peer) else { return Some(Invoked::Unreachable) };
+        tokio::time::timeout(limit, self.upstream.invoke(&integration.function, &source_arn, event)).await.ok()
     }
 
     /// Makes a connection known to posts.

@@ -18,7 +18,7 @@ use super::event::{Occasion, Peer, new_id};
 use super::http::failure;
 use super::outbox::{Drain, Outbox};
 use super::routing;
-use super::shared::{Limits, Shared};
+use super::shared::{Caller, Limits, Shared};
 use super::{MESSAGE_BYTES_MAX, upstream::Stage};
 
 /// How long a client may take to read our close and to hang up.
@@ -198,7 +198,8 @@ async fn reply(
     let (key, route) = routing::route(&api, frame).ok_or("Forbidden")?;
     let integration = route.integration.as_ref().ok_or(FAILED)?;
     let event = socket.occasion(request_id).message(key, frame, &stage);
-    let invoked = shared.invoke(integration, &event).await.ok_or("Endpoint request timed out")?;
+    let invoked =
+        shared.invoke(peer, Caller::Route(key), integration, &event).await.ok_or("Endpoint request timed out")?;
     let body = routing::replied(&invoked).map_err(|_| FAILED)?;
     if body.as_ref().is_some_and(|body| body.len() > MESSAGE_BYTES_MAX) {
         return Err(FAILED);
@@ -215,7 +216,7 @@ async fn disconnected(shared: &Shared, socket: &Socket, end: &End) {
     let integration = api.routes.get("$disconnect").and_then(|route| route.integration.as_ref());
     if let Some(integration) = integration {
         let event = disconnect_event(socket, end, &stage);
-        let _ = shared.invoke(integration, &event).await;
+        let _ = shared.invoke(&socket.peer, Caller::Route("$disconnect"), integration, &event).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the front needs of AWS: the API as it was deployed, and the functions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -12,14 +13,17 @@ pub trait Upstream: std::fmt::Debug + Send + Sync + 'static {
     /// A stage as it is now: its settings take effect without a deployment.
     fn stage<'a>(&'a self, api: &'a str, stage: &'a str) -> BoxFuture<'a, Result<Option<Stage>>>;
 
-    /// The API as it is now, which the front keeps for the deployment that it has just seen first.
-    fn api<'a>(&'a self, api: &'a str) -> BoxFuture<'a, Result<Api>>;
+    /// What a deployment has captured.
+    fn deployed<'a>(&'a self, api: &'a str, deployment: &'a str) -> BoxFuture<'a, Result<Option<Arc<Api>>>>;
+
+    /// The API as it is now, which a stage serves that deploys by itself.
+    fn current<'a>(&'a self, api: &'a str) -> BoxFuture<'a, Result<Api>>;
 
     /// The API and the stage that a custom domain serves under a key.
     fn mapping<'a>(&'a self, domain: &'a str, key: &'a str) -> BoxFuture<'a, Result<Option<(String, String)>>>;
 
-    /// Invokes a function and waits for its answer.
-    fn invoke<'a>(&'a self, function: &'a str, event: &'a Value) -> BoxFuture<'a, Invoked>;
+    /// Invokes a function on behalf of a route or of an authorizer, if its policy lets us, and waits for its answer.
+    fn invoke<'a>(&'a self, function: &'a str, source_arn: &'a str, event: &'a Value) -> BoxFuture<'a, Invoked>;
 }
 
 /// How an invocation ended.
@@ -29,7 +33,7 @@ pub enum Invoked {
     Answer(Value),
     /// With the function's error.
     Error(Value),
-    /// The function could not be invoked: it is not there, or was throttled.
+    /// The function could not be invoked: it is not there, was throttled, or its policy does not let API Gateway in.
     Unreachable,
 }
 
@@ -38,6 +42,8 @@ pub enum Invoked {
 pub struct Stage {
     /// The deployment that it serves.
     pub deployment: Option<String>,
+    /// Whether it serves the API as it is, without deployments.
+    pub deploys_itself: bool,
     /// Its variables.
     pub variables: BTreeMap<String, String>,
     /// How much it lets through, if there is a limit.
@@ -85,6 +91,8 @@ pub struct Integration {
 /// A REQUEST authorizer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Authorizer {
+    /// Its id.
+    pub id: String,
     /// The function's ARN.
     pub function: String,
     /// What a client must send before it is asked.

@@ -47,7 +47,7 @@ pub struct Call {
 }
 
 /// Operations of the services that tell theirs by method and path; `*` stands for one member.
-const PATHS: [(Service, &str, &str, &str); 55] = [
+const PATHS: [(Service, &str, &str, &str); 57] = [
     (Service::ApiGateway, "POST", "/v2/apis", "CreateApi"),
     (Service::ApiGateway, "GET", "/v2/apis", "GetApis"),
     (Service::ApiGateway, "GET", "/v2/apis/*", "GetApi"),
@@ -80,6 +80,8 @@ const PATHS: [(Service, &str, &str, &str); 55] = [
     (Service::ApiGateway, "GET", "/v2/apis/*/stages/*", "GetStage"),
     (Service::ApiGateway, "PATCH", "/v2/apis/*/stages/*", "UpdateStage"),
     (Service::ApiGateway, "DELETE", "/v2/apis/*/stages/*", "DeleteStage"),
+    (Service::ApiGateway, "DELETE", "/v2/apis/*/stages/*/accesslogsettings", "DeleteAccessLogSettings"),
+    (Service::ApiGateway, "DELETE", "/v2/apis/*/stages/*/routesettings/*", "DeleteRouteSettings"),
     (Service::ApiGateway, "POST", "/v2/tags/*", "TagResource"),
     (Service::ApiGateway, "DELETE", "/v2/tags/*", "UntagResource"),
     (Service::ApiGateway, "GET", "/v2/tags/*", "GetTags"),

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use aws_config::SdkConfig;
 use serde_json::Value;
 
+use crate::Result;
+use crate::aws::REGION;
+
 /// How long AWS takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -26,6 +29,8 @@ pub struct Pace {
     pub queue_name: Duration,
     /// How many items of a list come at once.
     pub page: usize,
+    /// How many times AWS's own rate API Gateway's control plane takes; any rate when absent.
+    pub rate: Option<f64>,
 }
 
 impl Pace {
@@ -38,6 +43,7 @@ impl Pace {
         table: Duration::from_secs(5),
         queue_name: Duration::from_mins(1),
         page: 25,
+        rate: Some(1.0),
     };
     /// Long enough to be met, short enough for tests that make many stacks.
     pub const QUICK: Self = Self {
@@ -48,6 +54,7 @@ impl Pace {
         table: Duration::from_millis(700),
         queue_name: Duration::from_secs(3),
         page: 25,
+        rate: None,
     };
 }
 
@@ -79,6 +86,33 @@ pub(super) struct Memory {
     pub(super) queues_deleted: HashMap<String, Instant>,
     /// APIs whose tags were changed after they were made.
     pub(super) apis_tagged: HashSet<String>,
+    /// The calls that may still be made at once, by what they are counted for.
+    pub(super) buckets: HashMap<&'static str, Bucket>,
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    pub(super) fn full(burst: f64) -> Self {
+        Self { left: burst, at: Instant::now() }
+    }
+
+    /// Takes a call out of it, unless it is empty. So many come back each second, up to `burst`.
+    pub(super) fn take(&mut self, per_second: f64, burst: f64) -> bool {
+        let now = Instant::now();
+        self.left = burst.min(per_second.mul_add(now.duration_since(self.at).as_secs_f64(), self.left));
+        self.at = now;
+        let is_taken = self.left >= 1.0;
+        if is_taken {
+            self.left -= 1.0;
+        }
+        is_taken
+    }
 }
 
 /// What rules know.
@@ -91,6 +125,7 @@ pub(super) struct Facts {
     pub(super) lambda: aws_sdk_lambda::Client,
     pub(super) sns: aws_sdk_sns::Client,
     pub(super) sqs: aws_sdk_sqs::Client,
+    emulator: String,
     memory: Mutex<Memory>,
 }
 
@@ -104,12 +139,22 @@ impl Facts {
             lambda: aws_sdk_lambda::Client::new(emulator),
             sns: aws_sdk_sns::Client::new(emulator),
             sqs: aws_sdk_sqs::Client::new(emulator),
+            emulator: emulator.endpoint_url().unwrap_or_default().to_owned(),
             memory: Mutex::default(),
         }
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether API Gateway has a role with which it writes logs, which is a setting of the whole account.
+    pub(super) async fn has_log_role(&self) -> Result<bool> {
+        // API Gateway's first API, of which this is all that is needed. The emulator reads the scope, and no signature.
+        let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/apigateway/aws4_request");
+        let request = reqwest::Client::new().get(format!("{}/account", self.emulator)).header("authorization", scope);
+        let account: Value = serde_json::from_str(&request.send().await?.text().await?)?;
+        Ok(account["cloudwatchRoleArn"].as_str().is_some_and(|role| !role.is_empty()))
     }
 
     /// The last change of a function, and whether it is still on its way.

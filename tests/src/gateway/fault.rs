@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -37,6 +37,8 @@ pub enum Act {
     Trickle(Duration),
     /// It reaches AWS, and its answer waits until the hold is released.
     Hold(Hold),
+    /// It waits until the hold is released, and only then reaches AWS, whether its caller still waits or not.
+    Late(Hold),
     /// It is a read, and is answered as the last same read before the fault began, if there was one.
     Stale,
     /// It reaches AWS, and the JSON of a good answer is changed on its way back.
@@ -45,6 +47,8 @@ pub enum Act {
     RewriteText(Arc<dyn Fn(String) -> String + Send + Sync>),
     /// It is passed on after this time.
     Delay(Duration),
+    /// One of these becomes of it, by chance; the same ones for the same seed of [`When::Chance`].
+    OneOf(Arc<[Act]>),
 }
 
 impl Act {
@@ -56,6 +60,11 @@ impl Act {
     /// A change of a good answer's text.
     pub fn rewrite_text(change: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
         Self::RewriteText(Arc::new(change))
+    }
+
+    /// One of several, by chance.
+    pub fn one_of(acts: impl IntoIterator<Item = Self>) -> Self {
+        Self::OneOf(acts.into_iter().collect())
     }
 
     /// An error in the form of the service.
@@ -83,32 +92,42 @@ impl fmt::Debug for Act {
             Self::CutAnswer => f.write_str("cut the answer"),
             Self::Trickle(pause) => write!(f, "a byte every {pause:?}"),
             Self::Hold(_) => f.write_str("hold the answer"),
+            Self::Late(_) => f.write_str("hold the call"),
             Self::Stale => f.write_str("answer as before"),
             Self::Rewrite(_) | Self::RewriteText(_) => f.write_str("rewrite the answer"),
             Self::Delay(time) => write!(f, "wait {time:?}"),
+            Self::OneOf(acts) => f.debug_list().entries(acts.iter()).finish(),
         }
     }
 }
 
-/// Holds answers back, for a test that wants something to happen between a call and its answer.
-#[derive(Clone, Debug)]
-pub struct Hold(Arc<watch::Sender<bool>>);
+/// Holds calls or answers back, for a test that wants something to happen before a call is made, or between it and its
+/// answer.
+#[derive(Clone, Debug, Default)]
+pub struct Hold(Arc<watch::Sender<Held>>);
 
-impl Default for Hold {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
-    }
+#[derive(Debug, Default)]
+struct Held {
+    is_reached: bool,
+    is_released: bool,
 }
 
 impl Hold {
-    /// Lets all answers go, those held and those to come.
-    pub fn release(&self) {
-        self.0.send_replace(true);
+    /// Waits until something is there to be held. When that is an answer, the call was made, and its caller does not know.
+    pub async fn reached(&self) {
+        // The sender lives as long as this, so the wait cannot fail.
+        let _ = self.0.subscribe().wait_for(|held| held.is_reached).await;
     }
 
-    pub(super) async fn released(&self) {
-        // The sender lives as long as this, so the wait cannot fail.
-        let _ = self.0.subscribe().wait_for(|is_released| *is_released).await;
+    /// Lets everything go, what is held and what is to come.
+    pub fn release(&self) {
+        self.0.send_modify(|held| held.is_released = true);
+    }
+
+    /// Waits until what the caller has in its hands may go.
+    pub(crate) async fn keep(&self) {
+        self.0.send_modify(|held| held.is_reached = true);
+        let _ = self.0.subscribe().wait_for(|held| held.is_released).await;
     }
 }
 
@@ -123,6 +142,10 @@ pub enum Calls {
     Writes,
     /// All of a service.
     Of(Service),
+    /// All of a service that read.
+    ReadsOf(Service),
+    /// All of a service that change something.
+    WritesOf(Service),
     /// Those of an operation.
     Operation(Service, &'static str),
 }
@@ -134,6 +157,8 @@ impl Calls {
             Self::Reads => call.is_read(),
             Self::Writes => !call.is_read(),
             Self::Of(service) => service == call.service,
+            Self::ReadsOf(service) => service == call.service && call.is_read(),
+            Self::WritesOf(service) => service == call.service && !call.is_read(),
             Self::Operation(service, operation) => service == call.service && operation == call.operation,
         }
     }
@@ -170,6 +195,8 @@ pub struct Fault {
     pub about: Option<String>,
     /// Only calls that are signed with this access key, for the same reason.
     pub by: Option<String>,
+    /// Only calls within a time after a call of another kind that AWS has carried out: what AWS takes that long to show.
+    pub after: Option<(Calls, Duration)>,
     /// Which calls it hits.
     pub when: When,
     /// What becomes of these.
@@ -180,7 +207,7 @@ impl Fault {
     /// A fault of every call of a kind.
     #[must_use]
     pub const fn of(calls: Calls, act: Act) -> Self {
-        Self { calls, about: None, by: None, when: When::Always, act }
+        Self { calls, about: None, by: None, after: None, when: When::Always, act }
     }
 
     /// A fault of the first call of an operation.
@@ -203,6 +230,13 @@ impl Fault {
         self
     }
 
+    /// The same within a time after each call of another kind that AWS has carried out.
+    #[must_use]
+    pub const fn after(mut self, calls: Calls, time: Duration) -> Self {
+        self.after = Some((calls, time));
+        self
+    }
+
     /// The same for these calls only.
     #[must_use]
     pub const fn when(mut self, when: When) -> Self {
@@ -219,7 +253,13 @@ impl Injected {
     /// How many calls it has hit.
     #[must_use]
     pub fn hits(&self) -> u64 {
-        self.0.hits.load(Ordering::SeqCst)
+        self.0.hit.lock().unwrap_or_else(PoisonError::into_inner).len().try_into().unwrap_or(u64::MAX)
+    }
+
+    /// The operations that it has hit, in their order.
+    #[must_use]
+    pub fn hit(&self) -> Vec<(Service, String)> {
+        self.0.hit.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many calls it was for.
@@ -239,19 +279,30 @@ struct Armed {
     fault: Fault,
     since: Instant,
     first: OnceLock<Instant>,
+    /// When the last call was carried out after which it hits others.
+    cause: Mutex<Option<Instant>>,
     is_over: AtomicBool,
     calls: AtomicU64,
-    hits: AtomicU64,
+    hit: Mutex<Vec<(Service, String)>>,
     chances: Mutex<StdRng>,
 }
 
 impl Armed {
     fn is_for(&self, call: &Call) -> bool {
-        let Fault { calls, about, by, .. } = &self.fault;
+        let Fault { calls, about, .. } = &self.fault;
         !self.is_over.load(Ordering::SeqCst)
             && calls.has(call)
-            && by.as_deref().is_none_or(|key| key == call.caller)
+            && self.is_by(call)
             && about.as_deref().is_none_or(|text| call.speaks_of(text))
+            && self.fault.after.is_none_or(|(_, time)| self.cause().is_some_and(|cause| cause.elapsed() < time))
+    }
+
+    fn is_by(&self, call: &Call) -> bool {
+        self.fault.by.as_deref().is_none_or(|key| key == call.caller)
+    }
+
+    fn cause(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hits(&self) -> bool {
@@ -268,6 +319,18 @@ impl Armed {
             }
         }
     }
+
+    /// What becomes of a call that is hit.
+    fn act(&self, call: &Call) -> Act {
+        self.hit.lock().unwrap_or_else(PoisonError::into_inner).push((call.service, call.operation.clone()));
+        match &self.fault.act {
+            Act::OneOf(acts) if !acts.is_empty() => {
+                let mut chances = self.chances.lock().unwrap_or_else(PoisonError::into_inner);
+                acts[chances.random_range(0..acts.len())].clone()
+            }
+            act => act.clone(),
+        }
+    }
 }
 
 /// All faults that are injected.
@@ -281,13 +344,23 @@ impl Faults {
             fault,
             since: Instant::now(),
             first: OnceLock::new(),
+            cause: Mutex::default(),
             is_over: AtomicBool::new(false),
             calls: AtomicU64::new(0),
-            hits: AtomicU64::new(0),
+            hit: Mutex::default(),
             chances: Mutex::new(StdRng::seed_from_u64(seed)),
         });
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&armed));
         Injected(armed)
+    }
+
+    /// Notes that AWS has carried out a call.
+    pub(super) fn saw(&self, call: &Call) {
+        for armed in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if armed.fault.after.is_some_and(|(calls, _)| calls.has(call)) && armed.is_by(call) {
+                *armed.cause() = Some(Instant::now());
+            }
+        }
     }
 
     /// Whether what a read is answered now must not become what it was answered before.
@@ -304,8 +377,6 @@ impl Faults {
     /// What is to become of a call.
     pub(super) fn act_on(&self, call: &Call) -> Option<Act> {
         let armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let hit = armed.iter().find(|armed| armed.is_for(call) && armed.hits())?;
-        hit.hits.fetch_add(1, Ordering::SeqCst);
-        Some(hit.fault.act.clone())
+        armed.iter().find(|armed| armed.is_for(call) && armed.hits()).map(|hit| hit.act(call))
     }
 }

@@ -21,7 +21,7 @@ pub struct Rule {
     pub source: &'static str,
     /// The service that it is about.
     pub service: Service,
-    /// The operations that it looks at.
+    /// The operations that it looks at; all of the service when there are none.
     pub operations: &'static [&'static str],
     pub(super) act: Act,
 }
@@ -31,8 +31,13 @@ pub(super) type Check = for<'a> fn(&'a Call, &'a Facts) -> BoxFuture<'a, Result<
 /// Puts right what the emulator has answered.
 pub(super) type Mending = for<'a> fn(&'a Call, &'a Facts, Answer) -> BoxFuture<'a, Result<Answer>>;
 
+/// Does itself what the emulator would do wrongly; nothing when the call is the emulator's all the same.
+pub(super) type Doing = for<'a> fn(&'a Call, &'a Facts) -> BoxFuture<'a, Result<Option<Answer>>>;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
+    /// In the place of the emulator.
+    Do(Doing),
     /// Before the call is passed on, which no other checked write to the service overtakes.
     Refuse(Check),
     /// Before the call is passed on, by what is known without asking.
@@ -54,15 +59,17 @@ pub fn table() -> String {
 
 impl Rule {
     pub(super) fn is_for(&self, call: &Call) -> bool {
-        self.service == call.service && self.operations.contains(&call.operation.as_str())
+        let operations = self.operations;
+        self.service == call.service && (operations.is_empty() || operations.contains(&call.operation.as_str()))
     }
 }
 
 /// All rules.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [rules::roles::RULES, rules::functions::RULES, rules::sources::RULES, rules::gateway::RULES]
+    [rules::rates::RULES, rules::roles::RULES, rules::functions::RULES, rules::sources::RULES, rules::gateway::RULES]
         .into_iter()
-        .chain([rules::gateway_lists::RULES, rules::tables::RULES, rules::queues::RULES, rules::topics::RULES])
+        .chain([rules::gateway_forms::RULES, rules::gateway_lists::RULES, rules::tables::RULES])
+        .chain([rules::queues::RULES, rules::topics::RULES, rules::forms::RULES])
         .flatten()
 }
 

@@ -1,9 +1,12 @@
 //! The rules, one file a service.
 
+pub(super) mod forms;
 pub(super) mod functions;
 pub(super) mod gateway;
+pub(super) mod gateway_forms;
 pub(super) mod gateway_lists;
 pub(super) mod queues;
+pub(super) mod rates;
 pub(super) mod rights;
 pub(super) mod roles;
 pub(super) mod sources;

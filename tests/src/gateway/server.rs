@@ -14,6 +14,7 @@ use futures::{FutureExt, StreamExt, stream};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::CONTENT_LENGTH;
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,12 +27,14 @@ use tokio::task::JoinSet;
 
 use super::Settings;
 use super::call::{Call, Service};
-use super::facts::Facts;
+use super::deployments::Deployments;
+use super::facts::{Facts, last};
 use super::fault::{self, Faults};
 use super::history::History;
 use super::rule::{Act, RuleSet};
 use super::wire::{Answer, Refusal};
 use crate::aws::{KEY, REGION};
+use crate::delivery::held::{Held, queue_of};
 use crate::poll::pass;
 use crate::{Error, Result};
 
@@ -51,6 +54,9 @@ pub(super) struct Shared {
     client: Client<HttpConnector, Full<Bytes>>,
     facts: Facts,
     pub(super) faults: Faults,
+    pub(super) held: Arc<Held>,
+    pub(super) deployments: Arc<Deployments>,
+    holds: bool,
     pub(super) history: History,
     pub(super) rules: RuleSet,
     /// One write a service at a time while rules look, so that what they have seen still holds when it is done.
@@ -84,6 +90,9 @@ impl Shared {
             client: client.build(HttpConnector::new()),
             facts: Facts::new(settings.pace, &sdk),
             faults: Faults::default(),
+            held: Arc::new(Held::with_pace(settings.pace.source)),
+            holds: settings.holds,
+            deployments: Arc::default(),
             history: History::default(),
             rules: RuleSet::without(&settings.off),
             turns: ruled.into_iter().map(|service| (service, tokio::sync::Mutex::default())).collect(),
@@ -125,6 +134,10 @@ impl Shared {
                 Some(answer) => Ok(whole(answer)),
                 None => self.strictly(call, asked).await.map(whole),
             },
+            fault::Act::Late(hold) => {
+                hold.keep().await;
+                self.strictly(call, asked).await.map(whole)
+            }
             fault::Act::Delay(time) => {
                 pass(time).await;
                 self.strictly(call, asked).await.map(whole)
@@ -153,7 +166,7 @@ impl Shared {
                     None => Some(concurrent()),
                 },
                 Act::RefuseAtOnce(look) => look(call, &self.facts),
-                Act::Mend(_) => None,
+                Act::Do(_) | Act::Mend(_) => None,
             };
             if let Some(refusal) = refusal {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -161,14 +174,46 @@ impl Shared {
                 return Ok(refusal.answer(call.service));
             }
         }
-        let answer = self.pass_on(asked).await?;
+        let answer = match self.done(call).await? {
+            Some(answer) => answer,
+            None if self.holds => self.hold(call, asked).await?,
+            None => self.pass_on(asked).await?,
+        };
+        self.deployments.capture(call, &answer, &self.facts.gateway).await?;
         drop(alone);
         self.facts.learn(call, &answer);
+        if answer.is_good() {
+            self.faults.saw(call);
+        }
         let answer = self.mended(call, answer).await?;
         if !self.faults.freezes(call) {
             self.history.keep(call, &answer);
         }
         Ok(answer)
+    }
+
+    /// What a rule has done in the emulator's place.
+    async fn done(&self, call: &Call) -> Result<Option<Answer>> {
+        for (rule, count) in self.rules.of(call) {
+            let Act::Do(doing) = rule.act else { continue };
+            if let Some(answer) = doing(call, &self.facts).await.map_err(|error| error.within(rule.name))? {
+                count.fetch_add(1, Ordering::SeqCst);
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lets the emulator hold what is asked for, in a form in which it does not work on it.
+    async fn hold(&self, call: &Call, mut asked: Asked) -> Result<Answer> {
+        if let Some(queue) = Held::notified(call).and_then(queue_of) {
+            self.facts.sqs.create_queue().queue_name(last(&queue)).send().await?;
+        }
+        if let Some(body) = self.held.before(call, &asked.body) {
+            asked.parts.headers.insert(CONTENT_LENGTH, body.len().into());
+            asked.body = body;
+        }
+        Ok(self.held.after(call, self.pass_on(asked).await?))
     }
 
     async fn mended(&self, call: &Call, mut answer: Answer) -> Result<Answer> {
@@ -203,7 +248,7 @@ async fn after(act: fault::Act, answer: Answer) -> Result<Response<Body>> {
         fault::Act::CutAnswer => Ok(half(answer)),
         fault::Act::Trickle(pause) => Ok(trickling(answer, pause)),
         fault::Act::Hold(hold) => {
-            hold.released().await;
+            hold.keep().await;
             Ok(whole(answer))
         }
         fault::Act::Rewrite(change) if answer.is_good() => {

@@ -31,6 +31,7 @@ async fn a_frame_takes_the_route_of_its_action_or_the_default() -> Result<()> {
 async fn a_frame_without_a_route_is_forbidden() -> Result<()> {
     let scene = scene()?;
     scene.stub.change(|api| drop(api.routes.remove("$default")));
+    scene.stub.capture("first");
     says(&scene, "hello", "Forbidden").await
 }
 
@@ -48,6 +49,7 @@ async fn a_failed_function_is_an_internal_error_whatever_it_said() -> Result<()>
     }
     scene.stub.hold("slow");
     scene.stub.change(|api| api.routes.get_mut("ask").unwrap().integration.as_mut().unwrap().timeout_ms = 50);
+    scene.stub.capture("second");
     scene.stub.deploy(Some("second"));
     says(&scene, r#"{"action":"ask","slow":1}"#, "Endpoint request timed out").await
 }
@@ -79,9 +81,50 @@ async fn a_route_answers_only_with_a_route_response_that_was_deployed() -> Resul
     );
     scene.stub.change(|api| api.routes.get_mut("tell").unwrap().replies = true);
     ensure_eq!(fence(&mut client).await?.starts_with("ask "), true, "and still is without a deployment");
+    scene.stub.capture("second");
     scene.stub.deploy(Some("second"));
     client.send_text(r#"{"action":"tell"}"#).await?;
     ensure_eq!(client.next_text().await?.starts_with("tell "), true, "the reply after a deployment");
+    Ok(())
+}
+
+/// Guide, "Deploy": a deployment is a snapshot, whenever a stage is pointed at it; a stage that deploys by itself follows.
+#[tokio::test]
+async fn a_stage_serves_its_deployment_as_it_was_captured_or_what_there_is_if_it_deploys_by_itself() -> Result<()> {
+    let scene = scene()?;
+    let mut client = scene.connect().await?;
+    let taken = async |client: &mut sumu_tests::client::Client| -> Result<String> {
+        client.send_text(r#"{"action":"late"}"#).await?;
+        Ok(client.next_text().await?.split(' ').next().unwrap_or_default().to_owned())
+    };
+    scene.stub.capture("second");
+    scene.stub.change(|api| {
+        let ask = api.routes["ask"].clone();
+        api.routes.insert("late".to_owned(), ask);
+    });
+    scene.stub.deploy(Some("second"));
+    ensure_eq!(taken(&mut client).await?, "$default", "the route, captured before there was another");
+    scene.stub.deploy_by_itself(true);
+    ensure_eq!(taken(&mut client).await?, "late", "the route of a stage that deploys by itself");
+    scene.stub.deploy_by_itself(false);
+    ensure_eq!(taken(&mut client).await?, "$default", "the route of the deployment again");
+    scene.stub.deploy(Some("never made"));
+    let said = client.ask_text(r#"{"action":"late"}"#).await?;
+    ensure_eq!(said["message"], json!("Forbidden"), "what a stage without a deployment says");
+    Ok(())
+}
+
+/// Guide, "Permissions": a route's function must let API Gateway in for this API, this stage and this route.
+#[tokio::test]
+async fn a_function_that_does_not_let_the_route_in_is_an_internal_error() -> Result<()> {
+    let scene = scene()?;
+    let route = |key: &str| format!("arn:aws:execute-api:us-east-1:000000000000:api/live/{key}");
+    let mut client = scene.connect().await?;
+    scene.stub.bar(&route("ask"));
+    let said = client.ask_text(r#"{"action":"ask"}"#).await?;
+    ensure_eq!(said["message"], json!("Internal server error"), "what the gateway says");
+    client.send_text("hello").await?;
+    ensure_eq!(client.next_text().await?, r#"$default "hello""#, "another route answers as before");
     Ok(())
 }
 

@@ -89,8 +89,20 @@ async fn who_shows_nothing_is_401_and_the_authorizer_is_not_asked() -> Result<()
     refused(&scene, Credentials::Nothing, 401, "Unauthorized").await?;
     ensure_eq!(scene.stub.events("REQUEST").len(), 0, "times that the authorizer was asked");
     scene.stub.change(|api| api.authorizer.as_mut().unwrap().identity_sources.clear());
+    scene.stub.capture("second");
     scene.stub.deploy(Some("second"));
     Client::connect(&scene.url(), Credentials::Nothing).await?;
+    Ok(())
+}
+
+/// Guide, "Permissions": the authorizer must let API Gateway in as this authorizer, `$connect` as this route.
+#[tokio::test]
+async fn a_handshake_needs_the_leave_of_both_functions() -> Result<()> {
+    for on_behalf_of in ["authorizers/auth", "live/$connect"] {
+        let scene = scene()?;
+        scene.stub.bar(&format!("arn:aws:execute-api:us-east-1:000000000000:api/{on_behalf_of}"));
+        refused(&scene, Credentials::Query("t"), 500, "Internal server error").await?;
+    }
     Ok(())
 }
 
@@ -141,6 +153,7 @@ async fn what_connect_says_but_2xx_is_the_end_of_the_handshake() -> Result<()> {
 async fn a_subprotocol_is_answered_only_when_connect_has_chosen_it() -> Result<()> {
     let scene = scene()?;
     scene.stub.change(|api| api.authorizer = None);
+    scene.stub.capture("first");
     let connect = async || Client::connect(&scene.url(), Credentials::Subprotocol("t")).await;
     ensure_eq!(connect().await?.subprotocol(), None, "the subprotocol that nobody chose");
     let answer = json!({"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "sumu"}});

@@ -26,6 +26,8 @@ pub struct Stub {
 #[derive(Debug)]
 struct State {
     api: Api,
+    deployments: BTreeMap<String, Arc<Api>>,
+    barred: BTreeSet<String>,
     stage: Stage,
     answers: BTreeMap<&'static str, Invoked>,
     events: Vec<Value>,
@@ -75,6 +77,7 @@ impl Stub {
             selection: "$request.body.action".to_owned(),
             routes: routes.map(|(key, replies)| (key.to_owned(), route(replies))).into(),
             authorizer: Some(Authorizer {
+                id: "auth".to_owned(),
                 function: AUTHORIZER.to_owned(),
                 identity_sources: vec!["route.request.querystring.authorization".to_owned()],
             }),
@@ -82,7 +85,9 @@ impl Stub {
         let answers =
             [("authorizer", Invoked::Answer(allow)), ("$connect", Invoked::Answer(json!({"statusCode": 200})))];
         let stage = Stage { deployment: Some("first".to_owned()), ..Stage::default() };
-        let all = State { api, stage, answers: answers.into(), events: Vec::new() };
+        let deployments = BTreeMap::from([("first".to_owned(), Arc::new(api.clone()))]);
+        let (answers, barred, events) = (answers.into(), BTreeSet::new(), Vec::new());
+        let all = State { api, deployments, barred, stage, answers, events };
         Self { state: Mutex::new(all), held: watch::Sender::default() }
     }
 
@@ -100,9 +105,26 @@ impl Stub {
         change(&mut self.state().api);
     }
 
+    /// Deploys the API as it is.
+    pub fn capture(&self, deployment: &str) {
+        let mut state = self.state();
+        let captured = Arc::new(state.api.clone());
+        state.deployments.insert(deployment.to_owned(), captured);
+    }
+
     /// Lets the stage serve another deployment, or none.
     pub fn deploy(&self, deployment: Option<&str>) {
         self.state().stage.deployment = deployment.map(ToOwned::to_owned);
+    }
+
+    /// Lets the stage serve the API as it is, or not.
+    pub fn deploy_by_itself(&self, is_on: bool) {
+        self.state().stage.deploys_itself = is_on;
+    }
+
+    /// Lets functions' policies allow no more what is on behalf of this.
+    pub fn bar(&self, source_arn: &str) {
+        self.state().barred.insert(source_arn.to_owned());
     }
 
     pub fn throttle(&self, rate: f64, burst: f64) {
@@ -160,7 +182,12 @@ impl Upstream for Stub {
         async { Ok(found) }.boxed()
     }
 
-    fn api<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Api>> {
+    fn deployed<'a>(&'a self, _: &'a str, deployment: &'a str) -> BoxFuture<'a, Result<Option<Arc<Api>>>> {
+        let captured = self.state().deployments.get(deployment).cloned();
+        async { Ok(captured) }.boxed()
+    }
+
+    fn current<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Api>> {
         let api = self.state().api.clone();
         async { Ok(api) }.boxed()
     }
@@ -170,7 +197,10 @@ impl Upstream for Stub {
         async { Ok(mapped) }.boxed()
     }
 
-    fn invoke<'a>(&'a self, function: &'a str, event: &'a Value) -> BoxFuture<'a, Invoked> {
+    fn invoke<'a>(&'a self, function: &'a str, source_arn: &'a str, event: &'a Value) -> BoxFuture<'a, Invoked> {
+        if self.state().barred.contains(source_arn) {
+            return async { Invoked::Unreachable }.boxed();
+        }
         self.answer(function, event).boxed()
     }
 }

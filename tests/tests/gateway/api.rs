@@ -3,9 +3,11 @@
 use aws_sdk_apigatewayv2::Client;
 use aws_sdk_apigatewayv2::types::{AuthorizationType, AuthorizerType, IntegrationType, ProtocolType};
 use std::collections::HashMap;
+use sumu_tests::gateway::Pace;
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Fault};
-use sumu_tests::{Context, Result, ensure, ensure_eq};
+use sumu_tests::poll::PATIENCE;
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
 use crate::bench::{AT_ONCE, NEVER, bench};
 
@@ -27,6 +29,35 @@ async fn authorizer(client: &Client, api: &str) -> Result<String> {
     let call = client.create_authorizer().api_id(api).name("keeper").authorizer_type(AuthorizerType::Request);
     let call = call.authorizer_uri(URI).identity_source("route.request.querystring.token");
     call.send().await?.authorizer_id.context("no id")
+}
+
+#[tokio::test]
+async fn an_account_makes_so_many_calls_at_once_and_fewer_deployments() -> Result<()> {
+    let expected = || (429, "TooManyRequestsException", "Too Many Requests");
+    // So slowly that none comes back while the test runs.
+    let bench = bench(Pace { rate: Some(0.001), ..AT_ONCE }).await?;
+    let client = Client::new(&bench.sdk);
+    let api = api(&client, "rates").await?;
+    let integration = integration(&client, &api).await?;
+    let route = client.create_route().api_id(&api).route_key("$default").target(format!("integrations/{integration}"));
+    route.send().await?;
+    client.create_deployment().api_id(&api).send().await?;
+    bench.refused("api-rate", client.create_deployment().api_id(&api).send().await, expected())?;
+    for call in 6..=40 {
+        client.get_apis().send().await.with_context(|| format!("call {call}"))?;
+    }
+    bench.refused("api-rate", client.get_apis().send().await, expected())
+}
+
+#[tokio::test]
+async fn calls_that_an_account_may_make_come_back_with_time() -> Result<()> {
+    let bench = bench(Pace { rate: Some(1.0), ..AT_ONCE }).await?;
+    let client = Client::new(&bench.sdk);
+    let many = (0..60).map(|_| client.get_apis().send());
+    let refused = futures::future::join_all(many).await.iter().filter(|answer| answer.is_err()).count();
+    ensure!((1..=20).contains(&refused), "{refused} of 60 calls at once were refused");
+    eventually(PATIENCE, "a call to be accepted", async || Ok(client.get_apis().send().await?)).await?;
+    Ok(())
 }
 
 #[tokio::test]

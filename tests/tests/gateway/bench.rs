@@ -24,6 +24,7 @@ pub const AT_ONCE: Pace = Pace {
     table: Duration::ZERO,
     queue_name: Duration::ZERO,
     page: 25,
+    rate: None,
 };
 /// Nothing that takes time is done before the test is over.
 pub const NEVER: Pace = Pace {
@@ -34,6 +35,7 @@ pub const NEVER: Pace = Pace {
     table: Duration::from_hours(1),
     queue_name: Duration::from_hours(1),
     page: 2,
+    rate: None,
 };
 
 /// A gateway before the emulator.

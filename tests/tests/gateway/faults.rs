@@ -8,10 +8,11 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
+use futures::FutureExt as _;
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Hold, When};
 use sumu_tests::gateway::wire::{Answer, Refusal};
-use sumu_tests::poll::PATIENCE;
+use sumu_tests::poll::{PATIENCE, within};
 use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
 use crate::bench::{AT_ONCE, Bench, bench, beside};
@@ -90,6 +91,26 @@ async fn a_fault_about_something_spares_the_rest() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_aws_takes_long_to_show_is_hidden_for_a_time_after_each_change() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let client = Client::new(&bench.sdk);
+    let lookup = Calls::Operation(Service::Sqs, "GetQueueUrl");
+    let creation = Calls::Operation(Service::Sqs, "CreateQueue");
+    let hidden = Act::refuse(400, "QueueDoesNotExist", "The specified queue does not exist.");
+    let time = Duration::from_secs(2);
+    let injected = bench.gateway.inject(Fault::of(lookup, hidden).after(creation, time));
+    bench.gateway.inject(create(Act::refuse(400, "OverLimit", "no")));
+    let find = || client.get_queue_url().queue_name("fresh").send();
+    ensure!(client.create_queue().queue_name("fresh").send().await.is_err(), "the first create was accepted");
+    ensure!(find().await.is_err() && injected.calls() == 0, "it hides what was not made");
+    client.create_queue().queue_name("fresh").send().await?;
+    ensure!(find().await.is_err(), "it is shown at once");
+    ensure_eq!(injected.hits(), 1, "calls that were hidden from");
+    eventually(PATIENCE, "the queue to be shown", async || Ok(find().await?)).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_answer_is_held_until_it_is_released() -> Result<()> {
     let bench = bench(AT_ONCE).await?;
     let hold = Hold::default();
@@ -104,6 +125,50 @@ async fn an_answer_is_held_until_it_is_released() -> Result<()> {
     ensure!(!creation.is_finished(), "it was answered");
     hold.release();
     creation.await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_late_call_reaches_aws_when_it_is_released_although_nobody_waits_for_it() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let hold = Hold::default();
+    let injected = bench.gateway.inject(create(Act::Late(hold.clone())));
+    let creation = tokio::spawn(Client::new(&bench.sdk).create_queue().queue_name("late").send());
+    within(PATIENCE, "the call to be held", hold.reached().map(Ok)).await?;
+    creation.abort();
+    ensure!(creation.await.is_err_and(|error| error.is_cancelled()), "it was answered");
+    ensure!(!exists("late").await?, "it reached AWS before it was released");
+    hold.release();
+    eventually(PATIENCE, "the queue to exist", async || {
+        ensure!(exists("late").await?, "it does not");
+        Ok(())
+    })
+    .await?;
+    ensure_eq!(injected.hit(), [(Service::Sqs, "CreateQueue".to_owned())], "what was hit");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_of_several_acts_is_chosen_by_the_seed_and_for_writes_only_when_it_is_theirs() -> Result<()> {
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let bench = bench(AT_ONCE).await?;
+        let acts = ["One", "Two", "Three"].map(|code| Act::refuse(400, code, ""));
+        let when = When::Chance { percent: 100, seed: 7 };
+        bench.gateway.inject(Fault::of(Calls::WritesOf(Service::Sqs), Act::one_of(acts)).when(when));
+        let client = Client::new(&bench.sdk);
+        client.list_queues().send().await.context("a read")?;
+        let mut codes = Vec::new();
+        for _ in 0..12 {
+            let refused = client.create_queue().queue_name("chosen").send().await.err().context("it was answered")?;
+            codes.push(refused.code().unwrap_or_default().to_owned());
+        }
+        runs.push(codes);
+    }
+    ensure_eq!(runs[0], runs[1], "the choices of one seed");
+    for code in ["One", "Two", "Three"] {
+        ensure!(runs[0].iter().any(|chosen| chosen == code), "{code} was never chosen: {:?}", runs[0]);
+    }
     Ok(())
 }
 

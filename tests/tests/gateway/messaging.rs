@@ -33,12 +33,15 @@ async fn the_name_of_a_deleted_queue_is_not_free_at_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_queue_has_no_empty_attribute_and_no_missing_dead_letter_queue() -> Result<()> {
+async fn a_queue_has_no_empty_attribute_no_lost_principal_and_no_missing_dead_letter_queue() -> Result<()> {
     let bench = bench(AT_ONCE).await?;
     let sqs = aws_sdk_sqs::Client::new(&bench.sdk);
     let create = || sqs.create_queue().queue_name("attributes");
     let empty = create().attributes(QueueAttributeName::Policy, "").send().await;
     bench.refused("queue-empty-attribute", empty, (400, "InvalidAttributeValue", "parameter Policy"))?;
+    let lost = r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"AROAEXAMPLEID12345678"},"Action":"sqs:*"}]}"#;
+    let lost = create().attributes(QueueAttributeName::Policy, lost).send().await;
+    bench.refused("queue-policy-principals", lost, (400, "InvalidAttributeValue", "parameter Policy"))?;
     let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:missing","maxReceiveCount":2}"#;
     let missing = create().attributes(QueueAttributeName::RedrivePolicy, policy).send().await;
     let expected = (400, "InvalidParameterValue", "Dead letter target does not exist.");

@@ -2,16 +2,30 @@
 
 #[path = "faults/answers.rs"]
 mod answers;
+#[path = "faults/api.rs"]
+mod api;
+#[path = "faults/common.rs"]
+mod common;
 #[path = "faults/dataplane.rs"]
 mod dataplane;
 #[path = "faults/denials.rs"]
 mod denials;
+#[path = "faults/functions.rs"]
+mod functions;
 #[path = "faults/lists.rs"]
 mod lists;
+#[path = "faults/lost.rs"]
+mod lost;
 #[path = "faults/permissions.rs"]
 mod permissions;
+#[path = "faults/queues.rs"]
+mod queues;
 #[path = "faults/quotas.rs"]
 mod quotas;
+#[path = "faults/rates.rs"]
+mod rates;
+#[path = "faults/roles.rs"]
+mod roles;
 #[path = "faults/small_services.rs"]
 mod small_services;
 #[path = "faults/tables.rs"]

@@ -30,7 +30,8 @@ fn an_applied_stack_becomes_ready_and_its_status_names_what_exists() -> Result<(
     })
 }
 
-fn conditions_are_true(object: &Value) -> Result<()> {
+/// Fails unless every condition is true of the spec as it is now.
+pub fn conditions_are_true(object: &Value) -> Result<()> {
     let generation = &object["metadata"]["generation"];
     ensure_eq!(object["status"]["observedGeneration"], *generation, "observedGeneration");
     let conditions = object["status"]["conditions"].as_array().context("no conditions")?;

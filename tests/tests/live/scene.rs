@@ -1,6 +1,7 @@
 //! One test's own namespace, operator and stack, and their end, which is the same for every test: nothing is left.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use aws_config::SdkConfig;
@@ -205,6 +206,13 @@ impl Scene {
         Ok(())
     }
 
+    /// Starts another operator in the place of this one, with another way to the API server; so are those to come.
+    pub fn operate_with(&mut self, kubeconfig: PathBuf) -> Result<()> {
+        self.kill_operator()?;
+        self.settings.kubeconfig = Some(kubeconfig);
+        self.start_operator()
+    }
+
     /// All that the operators of this namespace have written, not only what is JSON.
     pub fn operator_log(&self) -> Result<String> {
         let path = self.testbed.folder().logs().join(format!("operator-{}.log", self.namespace));
@@ -291,8 +299,15 @@ impl Scene {
 
 /// Fails unless there is exactly one of everything.
 pub fn ensure_complete(inventory: &Inventory) -> Result<()> {
-    ensure_eq!(inventory.counts(), BTreeMap::from(COMPLETE), "how much there is of everything, in\n{inventory}");
-    for (kind, _) in COMPLETE {
+    ensure_complete_but(inventory, &[])
+}
+
+/// Fails unless there is exactly one of everything, with other numbers of some kinds: those of a changed stack.
+pub fn ensure_complete_but(inventory: &Inventory, others: &[(&'static str, usize)]) -> Result<()> {
+    let mut complete = BTreeMap::from(COMPLETE);
+    complete.extend(others.iter().copied());
+    ensure_eq!(inventory.counts(), complete, "how much there is of everything, in\n{inventory}");
+    for kind in complete.into_keys() {
         let mut names = inventory.names(kind).to_vec();
         names.dedup();
         ensure_eq!(names.len(), inventory.count(kind), "each {kind} is there once, in\n{inventory}");

@@ -3,6 +3,8 @@
 //! The creates of an API, an integration, an authorizer and a deployment are not idempotent and have no token,
 //! so the SDK must not repeat them by itself: after a lost answer we look before we create again.
 
+use std::time::{Duration, Instant};
+
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_sdk_apigatewayv2::Client;
@@ -17,11 +19,16 @@ use crate::desired::gateway::{AUTHORIZER_NAME, INTEGRATION_NAME, RESPONSE_KEY, R
 use crate::plan::step::{GatewayStep, RouteInput, StageInput};
 use crate::stack::name::Tags;
 
+/// Much longer than a failed deployment is left standing.
+const FAILURES_KNOWN_FOR: Duration = Duration::from_hours(1);
+
 pub(super) struct Gateway {
     pub(super) client: Client,
     /// The APIs that we made lately, by name. A list may lag behind a create, and a create that is repeated makes a
     /// second API.
     pub(super) made: Recent<String>,
+    /// When deployments were first seen to have failed, by id. Neither clock but ours is asked.
+    pub(super) failures: Recent<Instant>,
 }
 
 impl Gateway {
@@ -30,7 +37,11 @@ impl Gateway {
             .interceptor(CallCounter)
             .interceptor(NoEmptyAnswers)
             .build();
-        Self { client: Client::from_conf(config), made: Recent::default() }
+        Self {
+            client: Client::from_conf(config),
+            made: Recent::default(),
+            failures: Recent::lasting(FAILURES_KNOWN_FOR),
+        }
     }
 
     pub(super) async fn apply(&self, step: &GatewayStep) -> Result<(), CloudError> {
@@ -60,6 +71,7 @@ impl Gateway {
                 self.create_route_response(api_id, route_id, route_key).await
             }
             GatewayStep::CreateDeployment { api_id, description } => self.create_deployment(api_id, description).await,
+            GatewayStep::DeleteDeployment { api_id, id } => self.delete_deployment(api_id, id).await,
             GatewayStep::CreateStage { api_id, stage, tags } => self.create_stage(api_id, stage, tags).await,
             GatewayStep::UpdateStage { api_id, stage } => self.update_stage(api_id, stage).await,
             GatewayStep::StopAutoDeploy { api_id, name } => self.stop_auto_deploy(api_id, name).await,
@@ -89,7 +101,9 @@ impl Gateway {
     }
 
     async fn delete_api(&self, api_id: &str) -> Result<(), CloudError> {
-        deleted(self.client.delete_api().api_id(api_id).send().await.map_err(failed("DeleteApi", api_id)))
+        // API Gateway deletes one API in 30 s for the whole account: to ask again at once only costs calls.
+        let call = self.client.delete_api().api_id(api_id).customize().config_override(never_repeated());
+        deleted(call.send().await.map_err(failed("DeleteApi", api_id)))
     }
 
     async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
@@ -183,6 +197,11 @@ impl Gateway {
         let call = self.client.create_deployment().api_id(api_id).description(description).customize();
         let call = call.config_override(never_repeated());
         call.send().await.map(drop).map_err(failed("CreateDeployment", api_id))
+    }
+
+    async fn delete_deployment(&self, api_id: &str, id: &str) -> Result<(), CloudError> {
+        let answer = self.client.delete_deployment().api_id(api_id).deployment_id(id).send().await;
+        deleted(answer.map_err(failed("DeleteDeployment", id)))
     }
 
     async fn stop_auto_deploy(&self, api_id: &str, name: &str) -> Result<(), CloudError> {

@@ -2,7 +2,9 @@
 //!
 //! A list always has its items, also when there are none: an answer without them is no list.
 
-use aws_sdk_apigatewayv2::types::AuthorizationType;
+use std::time::{Duration, Instant};
+
+use aws_sdk_apigatewayv2::types::{AuthorizationType, Deployment, DeploymentStatus};
 use futures::future::try_join_all;
 
 use super::answers::Pages;
@@ -12,6 +14,9 @@ use crate::cloud::CloudError;
 use crate::desired;
 use crate::observed::{ApiState, AuthorizerState, DeploymentState, IntegrationState, RouteState, StageState};
 use crate::stack::name::{Names, Owner, Tags};
+
+/// How long a deployment that has failed is left standing before another is made.
+const FAILED_LATELY: Duration = Duration::from_mins(1);
 
 /// All items of a list.
 macro_rules! all_items {
@@ -159,12 +164,25 @@ impl Gateway {
         Ok(found
             .into_iter()
             .map(|(_, found)| DeploymentState {
+                failed_lately: self.failed_lately(&found),
                 id: found.deployment_id.unwrap_or_default(),
                 description: found.description.unwrap_or_default(),
                 status: found.deployment_status.map_or_else(String::new, |status| status.as_str().to_owned()),
                 status_message: found.deployment_status_message,
             })
             .collect())
+    }
+
+    fn failed_lately(&self, found: &Deployment) -> bool {
+        let Some(id) = found.deployment_id().filter(|_| found.deployment_status() == Some(&DeploymentStatus::Failed))
+        else {
+            return false;
+        };
+        let first_seen = self.failures.get(id).unwrap_or_else(|| {
+            self.failures.put(id, Instant::now());
+            Instant::now()
+        });
+        first_seen.elapsed() < FAILED_LATELY
     }
 
     async fn stages(&self, api_id: &str) -> Result<Vec<StageState>, CloudError> {

@@ -11,6 +11,7 @@ use sumu_contract::Function;
 
 use super::answers::NoEmptyAnswers;
 use super::calls::CallCounter;
+use super::recent::Recent;
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::desired::policy::Document;
@@ -21,13 +22,15 @@ use crate::stack::name::{Names, Tags};
 
 pub(super) struct Roles {
     client: Client,
+    /// The roles that we made lately and that IAM has not shown yet, by name. Otherwise they would be made again.
+    made: Recent<RoleState>,
 }
 
 impl Roles {
     pub(super) fn new(config: &SdkConfig) -> Self {
         let config =
             aws_sdk_iam::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
-        Self { client: Client::from_conf(config) }
+        Self { client: Client::from_conf(config), made: Recent::default() }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, RoleState>, CloudError> {
@@ -38,16 +41,24 @@ impl Roles {
     async fn read_one(&self, function: Function, names: &Names) -> Result<Option<(Function, RoleState)>, CloudError> {
         let name = names.function(function);
         let answer = self.client.get_role().role_name(&name).send().await;
-        let Some(answer) = absent(answer.map_err(failed("GetRole", &name)))? else { return Ok(None) };
-        let role = answer.role.ok_or_else(|| unexpected("GetRole", &name, "the answer has no role"))?;
+        let shown = match absent(answer.map_err(failed("GetRole", &name)))? {
+            None => self.made.get(&name),
+            Some(answer) => {
+                // From now on, what is not shown is not there.
+                self.made.forget(&name);
+                let role = answer.role.ok_or_else(|| unexpected("GetRole", &name, "the answer has no role"))?;
+                Some(RoleState {
+                    tags: role.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect(),
+                    trust: document(role.assume_role_policy_document.as_deref().unwrap_or_default()),
+                    policy: None,
+                })
+            }
+        };
+        let Some(shown) = shown else { return Ok(None) };
         let policy = self.client.get_role_policy().role_name(&name).policy_name(POLICY_NAME).send().await;
         let policy = absent(policy.map_err(failed("GetRolePolicy", &name)))?;
-        let state = RoleState {
-            tags: role.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect(),
-            trust: document(role.assume_role_policy_document.as_deref().unwrap_or_default()),
-            policy: policy.map(|policy| document(&policy.policy_document)),
-        };
-        Ok(Some((function, state)))
+        let policy = policy.map(|policy| document(&policy.policy_document));
+        Ok(Some((function, RoleState { policy, ..shown })))
     }
 
     pub(super) async fn apply(&self, step: &RoleStep) -> Result<(), CloudError> {
@@ -59,7 +70,9 @@ impl Roles {
                     .role_name(name)
                     .assume_role_policy_document(trust.text())
                     .set_tags(Some(sdk_tags(name, tags)?));
-                call.send().await.map(drop).map_err(failed("CreateRole", name))
+                call.send().await.map_err(failed("CreateRole", name))?;
+                self.made.put(name, RoleState { tags: tags.clone(), trust: trust.clone(), policy: None });
+                Ok(())
             }
             RoleStep::SetTrust { name, trust } => {
                 let call = self.client.update_assume_role_policy().role_name(name).policy_document(trust.text());
@@ -83,7 +96,9 @@ impl Roles {
                 deleted(call.send().await.map_err(failed("DeleteRolePolicy", name)))
             }
             RoleStep::Delete { name } => {
-                deleted(self.client.delete_role().role_name(name).send().await.map_err(failed("DeleteRole", name)))
+                deleted(self.client.delete_role().role_name(name).send().await.map_err(failed("DeleteRole", name)))?;
+                self.made.forget(name);
+                Ok(())
             }
         }
     }

@@ -43,6 +43,16 @@ impl<T: Clone> Recent<T> {
         values.get(name).map(|(_, value)| value.clone())
     }
 
+    /// All values whose names begin like this, by what follows.
+    pub(super) fn of(&self, begin: &str) -> BTreeMap<String, T> {
+        let mut values = self.lock();
+        values.retain(|_, (at, _)| at.elapsed() < self.lifetime);
+        let with_rest = |(name, (_, value)): (&String, &(Instant, T))| {
+            name.strip_prefix(begin).map(|rest| (rest.to_owned(), value.clone()))
+        };
+        values.iter().filter_map(with_rest).collect()
+    }
+
     pub(super) fn forget(&self, name: &str) {
         self.lock().remove(name);
     }
@@ -50,5 +60,22 @@ impl<T: Clone> Recent<T> {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Instant, T)>> {
         // Only whole entries are put in and taken out, so a panic elsewhere leaves nothing half done.
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_one_name_are_found_together_and_each_has_its_own_time() {
+        let recent = Recent::default();
+        recent.put("a first", 1);
+        recent.put("a second", 2);
+        recent.put("ab first", 3);
+        assert_eq!(recent.of("a "), BTreeMap::from([("first".into(), 1), ("second".into(), 2)]));
+        let over = Recent::lasting(Duration::ZERO);
+        over.put("a first", 1);
+        assert!(over.of("a ").is_empty() && over.get("a first").is_none());
     }
 }

@@ -21,10 +21,11 @@ pub(super) struct Queues {
     client: Client,
     /// A queue's URL never changes while its name does not: this saves a read a queue at every pass.
     urls: Mutex<BTreeMap<String, String>>,
-    /// Attributes that we wrote lately, by URL.
-    written: Recent<BTreeMap<String, String>>,
-    /// Tags of the queues that we made lately, by name.
-    made: Recent<Tags>,
+    /// Attributes that we wrote lately, by URL and name: each has its own minute.
+    written: Recent<String>,
+    /// The queues that we made lately and that SQS has not shown yet, by name. Otherwise they would be made again, and
+    /// be gone from the status meanwhile.
+    made: Recent<QueueState>,
     /// Tags of the queues that only we use, by URL.
     tags: Recent<Tags>,
 }
@@ -56,23 +57,31 @@ impl Queues {
 
     async fn read_one(&self, id: QueueId, names: &Names) -> Result<Option<(QueueId, QueueState)>, CloudError> {
         let name = names.queue(id);
-        let Some(url) = self.url(&name).await? else { return Ok(None) };
+        let Some(url) = self.url(&name).await? else { return Ok(self.unshown(id, &name)) };
         let attributes = self.client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All);
         let attributes = attributes.send().await.map_err(failed("GetQueueAttributes", &name));
         let Some(attributes) = absent(attributes)? else {
             lock(&self.urls).remove(&name);
             self.tags.forget(&url);
-            return Ok(None);
+            return Ok(self.unshown(id, &name));
         };
-        let Some(mut tags) = self.tags_of(id, &name, &url).await? else { return Ok(None) };
+        let Some(mut tags) = self.tags_of(id, &name, &url).await? else { return Ok(self.unshown(id, &name)) };
         let shown = attributes.attributes.unwrap_or_default().into_iter();
         let mut shown: BTreeMap<String, String> = shown.map(|(key, value)| (key.as_str().to_owned(), value)).collect();
-        shown.extend(self.written.get(&url).unwrap_or_default());
+        shown.extend(self.written.of(&written(&url, "")));
         if tags.is_empty() {
-            tags = self.made.get(&name).unwrap_or_default();
+            tags = self.made.get(&name).map(|made| made.tags).unwrap_or_default();
+        } else {
+            // From now on, what is not shown is not there.
+            self.made.forget(&name);
         }
         let state = QueueState { tags, attributes: shown, url };
         Ok(Some((id, state)))
+    }
+
+    /// The queue as we have just made it.
+    fn unshown(&self, id: QueueId, name: &str) -> Option<(QueueId, QueueState)> {
+        self.made.get(name).map(|made| (id, made))
     }
 
     async fn tags_of(&self, id: QueueId, name: &str, url: &str) -> Result<Option<Tags>, CloudError> {
@@ -104,22 +113,26 @@ impl Queues {
         match step {
             QueueStep::Create { name, attributes, tags } => {
                 // SQS refuses an empty value in a create; there is nothing to clear yet.
-                let attributes = attributes.iter().filter(|(_, value)| !value.is_empty());
+                let attributes: BTreeMap<String, String> =
+                    attributes.clone().into_iter().filter(|(_, value)| !value.is_empty()).collect();
                 let call = self
                     .client
                     .create_queue()
                     .queue_name(name)
-                    .set_attributes(Some(sdk_attributes(attributes)))
+                    .set_attributes(Some(sdk_attributes(&attributes)))
                     .set_tags(Some(tags.clone().into_iter().collect()));
-                call.send().await.map_err(failed("CreateQueue", name))?;
-                self.made.put(name, tags.clone());
+                let answer = call.send().await.map_err(failed("CreateQueue", name))?;
+                let url = answer.queue_url.ok_or_else(|| unexpected("CreateQueue", name, "the answer has no URL"))?;
+                self.made.put(name, QueueState { tags: tags.clone(), url, attributes });
                 Ok(())
             }
             QueueStep::Set { url, attributes } => {
                 let call = self.client.set_queue_attributes().queue_url(url);
                 let call = call.set_attributes(Some(sdk_attributes(attributes)));
                 call.send().await.map_err(failed("SetQueueAttributes", url))?;
-                self.written.put(url, attributes.clone());
+                for (attribute, value) in attributes {
+                    self.written.put(&written(url, attribute), value.clone());
+                }
                 Ok(())
             }
             QueueStep::Tag { url, tags } => {
@@ -129,10 +142,17 @@ impl Queues {
                 Ok(())
             }
             QueueStep::Delete { url } => {
-                deleted(self.client.delete_queue().queue_url(url).send().await.map_err(failed("DeleteQueue", url)))
+                deleted(self.client.delete_queue().queue_url(url).send().await.map_err(failed("DeleteQueue", url)))?;
+                self.made.forget(url.rsplit('/').next().unwrap_or(url));
+                Ok(())
             }
         }
     }
+}
+
+/// Under which name it is remembered that an attribute was written.
+fn written(url: &str, attribute: &str) -> String {
+    format!("{url} {attribute}")
 }
 
 /// Only whole entries are put in and taken out, so a panic elsewhere leaves nothing half done.

@@ -48,6 +48,7 @@ impl World {
             | GatewayStep::DeleteRoute { .. }
             | GatewayStep::CreateRouteResponse { .. } => self.route_call(step),
             GatewayStep::CreateDeployment { .. }
+            | GatewayStep::DeleteDeployment { .. }
             | GatewayStep::CreateStage { .. }
             | GatewayStep::UpdateStage { .. }
             | GatewayStep::StopAutoDeploy { .. }
@@ -174,9 +175,17 @@ impl World {
                 }
                 let captured = api.clone();
                 let (description, status) = (description.clone(), "PENDING".into());
-                api.deployments.push(DeploymentState { id: id.clone(), description, status, status_message: None });
+                api.deployments.push(deployment(&id, description, status));
                 self.captured.insert(id.clone(), captured);
                 self.begin(Work::Deployment(id), self.pace.deployment);
+            }
+            GatewayStep::DeleteDeployment { api_id, id } => {
+                let api = self.api("DeleteDeployment", api_id)?;
+                if api.stages.iter().any(|stage| stage.deployment_id.as_ref() == Some(id)) {
+                    let message = "Active stages pointing to this deployment must be moved or deleted";
+                    return refuse("DeleteDeployment", id, Kind::Rejected, message);
+                }
+                api.deployments.retain(|found| found.id != *id);
             }
             GatewayStep::CreateStage { api_id, stage, tags } => {
                 assert!(self.owner.owns(tags), "a stage without the owner's tags");
@@ -211,13 +220,27 @@ impl World {
         Ok(())
     }
 
+    /// Notes what a deployment has captured.
+    pub fn capture(&mut self, deployment: &str, api: ApiState) {
+        self.captured.insert(deployment.to_owned(), api);
+    }
+
+    /// Makes the first deployment, if there is one, a second time, under an id that is listed before it.
+    pub fn deploy_twice(&mut self, id: &str) {
+        let Some(api) = self.held.apis.first_mut() else { return };
+        let Some(first) = api.deployments.first().cloned() else { return };
+        let captured = self.captured[&first.id].clone();
+        api.deployments.insert(0, DeploymentState { id: id.to_owned(), ..first });
+        self.capture(id, captured);
+    }
+
     /// Deploys the API as it is, and lets the stage serve that.
     pub fn deploy_as_somebody_else(&mut self) {
         let id = self.next_id();
         let api = &mut self.held.apis[0];
         self.captured.insert(id.clone(), api.clone());
         let (description, status) = ("by hand".into(), "DEPLOYED".into());
-        api.deployments.push(DeploymentState { id: id.clone(), description, status, status_message: None });
+        api.deployments.push(deployment(&id, description, status));
         api.stages.iter_mut().for_each(|stage| stage.deployment_id = Some(id.clone()));
     }
 
@@ -283,4 +306,8 @@ fn stage_of(stage: &StageInput) -> StageState {
         burst_limit: Some(stage.burst_limit),
         deploys_itself: false,
     }
+}
+
+fn deployment(id: &str, description: String, status: String) -> DeploymentState {
+    DeploymentState { id: id.to_owned(), description, status, status_message: None, failed_lately: false }
 }

@@ -35,6 +35,14 @@ impl World {
                 Ok(())
             }
             QueueStep::Set { url, attributes } => {
+                if attributes.get("Policy").is_some_and(|policy| policy.contains("\"AROA")) {
+                    return refuse(
+                        "SetQueueAttributes",
+                        url,
+                        Kind::Rejected,
+                        "Invalid value for the parameter Policy.",
+                    );
+                }
                 self.dead_letters_must_exist("SetQueueAttributes", url, attributes)?;
                 write_attributes(self.queue("SetQueueAttributes", id, url)?, attributes);
                 Ok(())

@@ -222,3 +222,34 @@ fn every_named_resource_was_tried() {
     let count = counts.iter().sum::<usize>() + held.functions.len();
     assert_eq!(named().into_iter().collect::<BTreeSet<_>>().len(), count);
 }
+
+#[test]
+fn a_policy_that_names_somebody_who_is_gone_is_told_and_not_written() {
+    let fixture = stack("");
+    let cloud = settled(&fixture, Pace::INSTANT);
+    let id = QueueId::NotificationsDeadLetters;
+    let ours = cloud.held().queues[&id].attributes["Policy"].clone();
+    let gone = r#"{"Sid":"Theirs","Effect":"Allow","Principal":{"AWS":"AROAEXAMPLEID12345678"},"Action":"sqs:*"}"#;
+    let policy = |statements: &str| format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
+    cloud.change(|world| {
+        let queue = world.held.queues.get_mut(&id).unwrap();
+        queue.attributes.insert("Policy".into(), policy(gone));
+        queue.attributes.insert("VisibilityTimeout".into(), "7".into());
+    });
+    pass(&cloud, &fixture.desired);
+    let told = pass(&cloud, &fixture.desired);
+    assert!(told.plan.steps.is_empty() && told.failures.is_empty(), "{}", told.plan);
+    assert!(told.plan.to_string().contains("names AROAEXAMPLEID12345678"), "{}", told.plan);
+    assert_eq!(cloud.held().queues[&id].attributes["VisibilityTimeout"], "30", "the rest is put right");
+
+    // One that is there beside ours is nobody's business.
+    let statement = &ours[ours.find('[').unwrap() + 1..ours.rfind(']').unwrap()];
+    cloud.change(|world| {
+        let queue = world.held.queues.get_mut(&id).unwrap();
+        queue.attributes.insert("Policy".into(), policy(&format!("{statement},{gone}")));
+    });
+    assert_eq!(look_at(&cloud, &fixture.desired).plan.to_string(), "nothing to do\n");
+    cloud.change(|world| drop(world.held.queues.get_mut(&id).unwrap().attributes.remove("Policy")));
+    settle(&cloud, &fixture.desired);
+    assert_whole(&cloud, &fixture);
+}

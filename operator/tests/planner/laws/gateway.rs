@@ -2,7 +2,7 @@
 
 use sumu_contract::Function;
 use sumu_operator::desired::Desired;
-use sumu_operator::observed::ApiState;
+use sumu_operator::observed::{ApiState, DeploymentState};
 use sumu_operator::stack::name::{QueueId, TableId, TopicId};
 
 use crate::cloud::{MemoryCloud, Pace};
@@ -92,8 +92,48 @@ fn a_change_of_where_tokens_are_looked_for_makes_one() {
     let cloud = settled(&before, Pace::SLOW);
     let after = stack("authorizer: {tokenSources: [Header]}");
     assert_eq!(deployments_for(&cloud, &after.desired), 1);
-    // What was made once can be served again.
-    assert_eq!(deployments_for(&cloud, &before.desired), 0);
+    // The one of before is gone: what was made once is not trusted to be what it says.
+    assert_eq!(deployments_for(&cloud, &before.desired), 1);
+    assert_whole(&cloud, &before);
+}
+
+#[test]
+fn a_deployment_that_was_made_twice_is_there_once() {
+    let fixture = stack("");
+    for when in ["before the stage", "behind the stage"] {
+        let cloud = MemoryCloud::new(&fixture, Pace::INSTANT);
+        loop {
+            let is_made = !pass(&cloud, &fixture.desired).observed.api().is_none_or(|api| api.deployments.is_empty());
+            if is_made && (when == "before the stage" || cloud.held().apis[0].stages.len() == 1) {
+                break;
+            }
+        }
+        let first = cloud.held().apis[0].deployments[0].id.clone();
+        cloud.change(|world| ["zzzzzzzz", "00000001"].into_iter().for_each(|id| world.deploy_twice(id)));
+        settle(&cloud, &fixture.desired);
+        assert_whole(&cloud, &fixture);
+        if when == "behind the stage" {
+            assert_eq!(cloud.held().apis[0].deployments[0].id, first, "clients were moved to a twin");
+        }
+    }
+}
+
+/// A call that outlives the operator that made it captures what is there when it comes.
+#[test]
+fn a_deployment_that_came_late_is_not_served_when_what_it_says_is_wanted_again() {
+    let before = stack("");
+    let cloud = settled(&before, Pace::INSTANT);
+    let late = cloud.held().apis[0].deployments[0].clone();
+    let after = stack("authorizer: {tokenSources: [Header]}");
+    settle(&cloud, &after.desired);
+    cloud.change(|world| {
+        let as_it_is = world.held.apis[0].clone();
+        world.capture("late", as_it_is);
+        world.held.apis[0].deployments.push(DeploymentState { id: "late".into(), ..late });
+    });
+    settle(&cloud, &after.desired);
+    settle(&cloud, &before.desired);
+    assert_whole(&cloud, &before);
 }
 
 #[test]
@@ -126,18 +166,47 @@ fn a_drift_that_somebody_has_deployed_is_served_no_longer() {
 }
 
 #[test]
-fn a_deployment_that_failed_is_told_and_not_made_again_and_again() {
+fn a_deployment_that_failed_is_told_and_after_a_while_made_again() {
+    let fixture = stack("");
+    for is_served in [true, false] {
+        let cloud = settled(&fixture, Pace::INSTANT);
+        let id = cloud.change(|world| {
+            if !is_served {
+                world.held.apis[0].stages.clear();
+            }
+            let failed = &mut world.held.apis[0].deployments[0];
+            (failed.status, failed.status_message) = ("FAILED".into(), Some("too many routes".into()));
+            failed.failed_lately = true;
+            failed.id.clone()
+        });
+        let calls = cloud.calls();
+        let last = (0..3).map(|_| pass(&cloud, &fixture.desired)).last().unwrap();
+        assert_eq!(last.plan.to_string(), format!("… AWS has given up on deployment {id}: too many routes\n"));
+        assert_eq!(cloud.calls(), calls);
+
+        cloud.change(|world| world.held.apis[0].deployments[0].failed_lately = false);
+        settle(&cloud, &fixture.desired);
+        assert_eq!(deployments(&cloud, calls), 1);
+        assert_whole(&cloud, &fixture);
+        assert!(cloud.held().apis[0].deployments.iter().all(|found| found.id != id), "the failed one is there still");
+    }
+}
+
+#[test]
+fn of_two_deployments_the_one_that_is_served_stays() {
     let fixture = stack("");
     let cloud = settled(&fixture, Pace::INSTANT);
-    cloud.change(|world| {
-        let failed = &mut world.held.apis[0].deployments[0];
-        (failed.status, failed.status_message) = ("FAILED".into(), Some("too many routes".into()));
-    });
-    let calls = cloud.calls();
-    let last = (0..3).map(|_| pass(&cloud, &fixture.desired)).last().unwrap();
-    let id = &cloud.held().apis[0].deployments[0].id;
-    assert_eq!(last.plan.to_string(), format!("… AWS has given up on deployment {id}: too many routes\n"));
-    assert_eq!(cloud.calls(), calls);
+    for serves_the_second in [false, true] {
+        cloud.change(|world| {
+            world.deploy_twice("second");
+            if serves_the_second {
+                world.held.apis[0].stages[0].deployment_id = Some("second".into());
+            }
+        });
+        settle(&cloud, &fixture.desired);
+        assert_whole(&cloud, &fixture);
+        assert_eq!(cloud.held().apis[0].deployments[0].id == "second", serves_the_second);
+    }
 }
 
 #[test]

@@ -26,6 +26,14 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         act: Act::Refuse(|call, _| async move { empty_attribute(call) }.boxed()),
     },
     Rule {
+        name: "queue-policy-principals",
+        says: "A queue's policy names no user or role by the id that IAM shows when it is gone.",
+        source: "IAM User Guide, policy elements: Principal; recorded: \"Invalid value for the parameter Policy.\"",
+        service: Service::Sqs,
+        operations: &["CreateQueue", "SetQueueAttributes"],
+        act: Act::Refuse(|call, _| async move { lost_principal(call) }.boxed()),
+    },
+    Rule {
         name: "queue-dead-letters-exist",
         says: "The queue of a redrive policy must exist.",
         source: "SQS Developer Guide, dead-letter queues; recorded: \"Dead letter target does not exist.\"",
@@ -51,6 +59,24 @@ fn empty_attribute(call: &Call) -> Found {
         None => Ok(None),
         Some((name, _)) => refuse(400, "InvalidAttributeValue", format!("Invalid value for the parameter {name}.")),
     }
+}
+
+fn lost_principal(call: &Call) -> Found {
+    let policy: Value =
+        serde_json::from_str(call.input()["Attributes"]["Policy"].as_str().unwrap_or_default()).unwrap_or_default();
+    let is_id = |who: &Value| who.as_str().is_some_and(|who| who.starts_with("AROA") || who.starts_with("AIDA"));
+    let names_an_id = |statement: &Value| match &statement["Principal"]["AWS"] {
+        Value::Array(several) => several.iter().any(is_id),
+        single => is_id(single),
+    };
+    let is_lost = match &policy["Statement"] {
+        Value::Array(statements) => statements.iter().any(names_an_id),
+        single => names_an_id(single),
+    };
+    if !is_lost {
+        return Ok(None);
+    }
+    refuse(400, "InvalidAttributeValue", "Invalid value for the parameter Policy.")
 }
 
 async fn dead_letters_exist(call: &Call, facts: &Facts) -> Found {

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::TimeToLiveStatus;
 use futures::FutureExt;
 
 use super::{Found, asked, refuse};
+use crate::delivery::held::attribute_of;
 use crate::gateway::call::{Call, Service};
 use crate::gateway::facts::{Facts, last};
 use crate::gateway::rule::{Act, Rule};
@@ -117,7 +118,7 @@ async fn ttl(call: &Call, facts: &Facts) -> Found {
     let answer = asked(facts.dynamodb.describe_time_to_live().table_name(call.text("TableName")).send().await)?;
     let found = answer.and_then(|answer| answer.time_to_live_description);
     let on = found.filter(|found| found.time_to_live_status == Some(TimeToLiveStatus::Enabled));
-    let on = on.and_then(|found| found.attribute_name);
+    let on = on.and_then(|found| found.attribute_name).map(|held| attribute_of(&held).to_owned());
     let wanted = &call.input()["TimeToLiveSpecification"];
     let (attribute, enable) = (wanted["AttributeName"].as_str(), wanted["Enabled"] == true);
     match on.as_deref() {

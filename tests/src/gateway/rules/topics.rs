@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Found, asked, refuse};
 use crate::Result;
+use crate::delivery::held::queue_of;
 use crate::gateway::call::{Call, Service};
 use crate::gateway::facts::{Facts, last};
 use crate::gateway::rule::{Act, Rule};
@@ -72,7 +73,10 @@ async fn other_attributes(call: &Call, facts: &Facts) -> Found {
     while let Some(found) = pages.next().await {
         // A missing topic is the emulator's to tell.
         let Ok(found) = found else { return Ok(None) };
-        if found.protocol() == Some(call.text("Protocol")) && found.endpoint() == Some(call.text("Endpoint")) {
+        let is_held = queue_of(call.text("Endpoint")).is_some_and(|queue| found.endpoint() == Some(&queue));
+        let is_same =
+            found.protocol() == Some(call.text("Protocol")) && found.endpoint() == Some(call.text("Endpoint"));
+        if is_held || is_same {
             arn = found.subscription_arn;
         }
     }

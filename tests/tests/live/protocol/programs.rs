@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
-use sumu_tests::aws::{KEY, REGION};
 use sumu_tests::backend::{Backend, Received};
 use sumu_tests::document::Block;
 use sumu_tests::guard::{Guarded, Program};
@@ -41,10 +40,7 @@ impl<'a> Workshop<'a> {
             .clean_environment()
             .variable("SUMU_ENDPOINT", self.scene.text("/endpoint")?)
             .variable("SUMU_TOKEN", self.scene.testbed.issuer().token(name).sign()?)
-            .variable("AWS_ENDPOINT_URL", self.scene.testbed.aws().endpoint())
-            .variable("AWS_DEFAULT_REGION", REGION)
-            .variable("AWS_ACCESS_KEY_ID", KEY)
-            .variable("AWS_SECRET_ACCESS_KEY", KEY);
+            .variables(self.scene.testbed.aws().variables());
         self.scene.testbed.folder().start(&program)
     }
 

@@ -257,7 +257,7 @@ pub(super) const API: &[Drift] = &[
     Drift {
         name: "the authorizer is gone",
         change: |world| api(world, |api| api.authorizers.clear()),
-        repair: &["+ authorizer", "~ route $connect", "+ deployment", "~ stage prod"],
+        repair: &["+ authorizer", "~ route $connect", "+ deployment", "~ stage prod", "- deployment"],
     },
     Drift {
         name: "another function authorizes",
@@ -286,7 +286,7 @@ pub(super) const API: &[Drift] = &[
     Drift {
         name: "a second authorizer that is listed first",
         change: |world| second_authorizer(world, "00000001", "authorizer"),
-        repair: &["~ route $connect", "- authorizer", "+ deployment", "~ stage prod"],
+        repair: &["- authorizer"],
     },
     Drift {
         name: "the integration is gone",
@@ -301,6 +301,7 @@ pub(super) const API: &[Drift] = &[
             "~ route send",
             "+ deployment",
             "~ stage prod",
+            "- deployment",
         ],
     },
     Drift {
@@ -314,6 +315,17 @@ pub(super) const API: &[Drift] = &[
             let id = world.next_id();
             let theirs = IntegrationState { id, description: "theirs".into(), uri: "arn:x".into(), timeout_ms: 50 };
             api(world, |api| api.integrations.push(theirs));
+        },
+        repair: &["- integration"],
+    },
+    Drift {
+        name: "a second integration that is listed first",
+        change: |world| {
+            api(world, |api| {
+                let twins: Vec<_> = api.integrations.first().cloned().into_iter().collect();
+                let twins = twins.into_iter().map(|twin| IntegrationState { id: "00000001".into(), ..twin });
+                api.integrations.splice(0..0, twins);
+            });
         },
         repair: &["- integration"],
     },
@@ -394,6 +406,11 @@ pub(super) const STAGE: &[Drift] = &[
             });
         },
         repair: &["- stage test"],
+    },
+    Drift {
+        name: "a second deployment of the same",
+        change: |world| world.deploy_twice("00000001"),
+        repair: &["- deployment"],
     },
     Drift {
         name: "the deployment is gone",
