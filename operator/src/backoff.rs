@@ -37,7 +37,9 @@ pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) 
         | WaitReason::LostPrincipal { .. }
         | WaitReason::Failed { .. } => Some(MINUTE),
     });
-    let progress = (pass.applied > 0 && pass.failures.is_empty()).then(|| after_progress(repeats));
+    // Also when a part is stuck: the others go on, though not so fast that what has failed is pressed.
+    let pause = if pass.failures.is_empty() { Duration::ZERO } else { SECOND * 2 };
+    let progress = (pass.applied > 0).then(|| after_progress(repeats).max(pause));
     // Every look costs calls too: who is throttled and comes back at once keeps the account at its limit.
     let is_throttled = pass.failures.iter().any(|failure| failure.error.kind == Kind::Throttled);
     let floor = if is_throttled { after_error(Kind::Throttled, repeats, chance, resync) } else { Duration::ZERO };
@@ -146,6 +148,15 @@ mod tests {
             SECOND < second && second < later && later < latest && latest <= MINUTE,
             "{second:?} {later:?} {latest:?}"
         );
+    }
+
+    #[test]
+    fn a_part_that_is_stuck_holds_up_no_other() {
+        let pass = Pass { applied: 3, failures: vec![failed(Kind::Quota)], ..pass() };
+        let after = |repeats| after_pass(&pass, History { attempt: 3, repeats }, 0.5, RESYNC);
+        assert_eq!(after(0), SECOND * 2);
+        assert!(after(9) > SECOND * 30, "what makes no progress is pressed: {:?}", after(9));
+        assert_eq!(after_pass(&Pass { applied: 0, ..pass.clone() }, history(3), 0.5, RESYNC), MINUTE);
     }
 
     #[test]

@@ -182,7 +182,37 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// The class of a service's error.
 pub(super) fn classify(code: &str, message: &str, status: u16) -> Kind {
-    match code {
+    by_message(code, message).or_else(|| by_code(code)).unwrap_or_else(|| by_status(code, status))
+}
+
+/// Of codes that stand for several things, those that the message tells apart.
+fn by_message(code: &str, message: &str) -> Option<Kind> {
+    let kind = match code {
+        // Somebody has attached a policy of their own, which only they may take away.
+        "DeleteConflict" if says(message, &["must detach"]) => Kind::Rejected,
+        // One code for "is there" and for "is being changed"; DynamoDB's "already enabled", which is what we wanted; a
+        // topic or a subscription that a look did not show yet.
+        "ResourceConflictException"
+        | "ConflictException"
+        | "ResourceInUseException"
+        | "ValidationException"
+        | "InvalidParameter"
+            if says(message, &ALREADY) =>
+        {
+            Kind::AlreadyExists
+        }
+        // A cool-down of up to an hour.
+        "ValidationException" if says(message, &["multiple times within a fixed interval"]) => Kind::Quota,
+        "InvalidParameterValueException" | "InvalidParameterValue" if says(message, &PROPAGATING) => Kind::Propagating,
+        "MalformedPolicyDocument" if says(message, &["Invalid principal"]) => Kind::Propagating,
+        "LimitExceededException" if says(message, &["simultaneously", "being updated"]) => Kind::Busy,
+        _ => return None,
+    };
+    Some(kind)
+}
+
+fn by_code(code: &str) -> Option<Kind> {
+    let kind = match code {
         "ResourceNotFoundException"
         | "NotFoundException"
         | "NoSuchEntity"
@@ -192,12 +222,6 @@ pub(super) fn classify(code: &str, message: &str, status: u16) -> Kind {
         | "QueueDoesNotExist"
         | "AWS.SimpleQueueService.NonExistentQueue" => Kind::NotFound,
         "EntityAlreadyExists" | "ResourceAlreadyExistsException" | "QueueAlreadyExists" | "QueueNameExists" => {
-            Kind::AlreadyExists
-        }
-        // Somebody has attached a policy of their own, which only they may take away.
-        "DeleteConflict" if says(message, &["must detach"]) => Kind::Rejected,
-        // One code for "is there" and for "is being changed".
-        "ResourceConflictException" | "ConflictException" | "ResourceInUseException" if says(message, &ALREADY) => {
             Kind::AlreadyExists
         }
         "ResourceConflictException"
@@ -212,14 +236,6 @@ pub(super) fn classify(code: &str, message: &str, status: u16) -> Kind {
         | "DeleteConflict"
         | "ConcurrentAccess"
         | "StaleTag" => Kind::Busy,
-        // DynamoDB's "already enabled" is what we wanted; its cool-down lasts up to an hour.
-        "ValidationException" if says(message, &ALREADY) => Kind::AlreadyExists,
-        "ValidationException" if says(message, &["multiple times within a fixed interval"]) => Kind::Quota,
-        // SNS: a topic or a subscription that a look did not show yet.
-        "InvalidParameter" if says(message, &ALREADY) => Kind::AlreadyExists,
-        "InvalidParameterValueException" | "InvalidParameterValue" if says(message, &PROPAGATING) => Kind::Propagating,
-        "MalformedPolicyDocument" if says(message, &["Invalid principal"]) => Kind::Propagating,
-        "LimitExceededException" if says(message, &["simultaneously", "being updated"]) => Kind::Busy,
         "LimitExceededException"
         | "LimitExceeded"
         | "CodeStorageExceededException"
@@ -242,34 +258,45 @@ pub(super) fn classify(code: &str, message: &str, status: u16) -> Kind {
         | "EC2ThrottledException"
         | "ProvisionedThroughputExceededException"
         | "SlowDown" => Kind::Throttled,
-        "AccessDenied"
-        | "AccessDeniedException"
-        | "AuthorizationError"
-        | "UnauthorizedOperation"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
-        | "InvalidClientTokenId"
-        | "UnrecognizedClientException"
-        // Some services say these with 400: credentials or a clock that are not right.
-        | "SignatureDoesNotMatch"
-        | "InvalidSignatureException"
-        | "IncompleteSignature"
-        | "IncompleteSignatureException"
-        | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException"
-        | "RequestTimeTooSkewed"
-        | "RequestExpired"
-        | "NotAuthorized"
-        | "OptInRequired" => Kind::Denied,
         "RequestTimeout" | "RequestTimeoutException" => Kind::Unreachable,
-        _ if status == 429 => Kind::Throttled,
-        _ if status == 403 || status == 401 => Kind::Denied,
-        _ if status >= 500 => Kind::Internal,
+        _ if DENIED.contains(&code) => Kind::Denied,
+        _ => return None,
+    };
+    Some(kind)
+}
+
+fn by_status(code: &str, status: u16) -> Kind {
+    match status {
+        429 => Kind::Throttled,
+        401 | 403 => Kind::Denied,
+        500.. => Kind::Internal,
         // AWS always names its errors: this came from something on the way, or in part.
-        "" => Kind::Unreachable,
+        _ if code.is_empty() => Kind::Unreachable,
         _ => Kind::Rejected,
     }
 }
+
+/// No right, no valid credentials, or a clock that is wrong. Some services say the last two with 400.
+const DENIED: [&str; 18] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "NotAuthorized",
+    "OptInRequired",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "UnauthorizedOperation",
+    "UnrecognizedClientException",
+];
 
 const ALREADY: [&str; 4] =
     ["already exist", "is already enabled", "is already disabled", "already has an enabled stream"];
@@ -353,6 +380,17 @@ mod tests {
             ("DeleteConflict", "Cannot delete entity, must detach all policies first.", 409, Kind::Rejected),
             ("AccessDeniedException", "User is not authorized", 403, Kind::Denied),
             ("InternalFailure", "", 500, Kind::Internal),
+            ("BadRequestException", "Invalid stage identifier specified", 400, Kind::Rejected),
+        ];
+        for (code, message, status, kind) in cases {
+            assert_eq!(classify(code, message, status), kind, "{code}: {message}");
+        }
+    }
+
+    /// Codes that other services say with another status, and answers that are not AWS's.
+    #[test]
+    fn limits_clocks_and_nameless_errors_are_no_refusals() {
+        let cases = [
             ("TopicLimitExceeded", "Topic limit exceeded", 403, Kind::Quota),
             ("OverLimit", "The specified action violates a limit", 403, Kind::Quota),
             ("LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1000", 409, Kind::Quota),
@@ -372,7 +410,6 @@ mod tests {
             ("", "", 403, Kind::Denied),
             ("", "an answer of status 200 that could not be read", 200, Kind::Unreachable),
             ("", "an answer of status 404 that could not be read", 404, Kind::Unreachable),
-            ("BadRequestException", "Invalid stage identifier specified", 400, Kind::Rejected),
         ];
         for (code, message, status, kind) in cases {
             assert_eq!(classify(code, message, status), kind, "{code}: {message}");

@@ -3,6 +3,7 @@
 //! Messages name what is done or waited for in the plan's own words, so that "why is it not ready" is answered by
 //! the object itself. Nothing that differs from pass to pass (times, request ids) gets in.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::cloud::{CloudError, Kind};
@@ -134,7 +135,7 @@ fn of_part(part: Part, pass: &Pass) -> News {
     let failures: Vec<&CloudError> =
         pass.failures.iter().filter(|failure| failure.part == part).map(|failure| &failure.error).collect();
     if let Some(worst) = failures.iter().max_by_key(|error| error.kind) {
-        let message = list(failures.iter().map(ToString::to_string), failures.len());
+        let message = list(by_cause(&failures).into_iter().map(ToString::to_string), failures.len());
         return News::new(type_, ConditionStatus::False, worst.kind.as_str(), message);
     }
     let waits: Vec<&WaitReason> =
@@ -152,6 +153,15 @@ fn of_part(part: Part, pass: &Pass) -> News {
         return News::new(type_, ConditionStatus::False, "Waiting", message);
     }
     News::new(type_, ConditionStatus::True, "Settled", "In place")
+}
+
+/// One of each cause first: four roles that fail alike must not hide a log group that fails otherwise.
+fn by_cause<'a>(failures: &[&'a CloudError]) -> Vec<&'a CloudError> {
+    let mut known = BTreeSet::new();
+    let (mut causes, others): (Vec<_>, Vec<_>) =
+        failures.iter().partition(|error| known.insert((error.operation, &error.code, &error.message)));
+    causes.extend(others);
+    causes
 }
 
 /// A step as a person says it; the plan's signs are for lists.

@@ -63,6 +63,8 @@ pub enum Fault {
     Throttled,
     /// The call takes effect, and its answer is lost.
     AnswerLost,
+    /// The call is answered well and has no effect.
+    NotDone,
 }
 
 /// One call that was made.
@@ -202,6 +204,8 @@ impl World {
             refuse("Call", &line, Kind::Denied, "the operator lacks the right")
         } else if fault == Some(Fault::Throttled) {
             refuse("Call", &line, Kind::Throttled, "Rate exceeded")
+        } else if fault == Some(Fault::NotDone) {
+            Ok(())
         } else {
             let answer = self.perform(step);
             let lost = || refuse("Call", &line, Kind::Unreachable, "no answer in time");

@@ -175,11 +175,11 @@ impl Call {
         found.map(|(_, value)| value.into_owned())
     }
 
-    /// Whether a text is in its path or its body.
+    /// Whether a text is in its path, its query or its body.
     #[must_use]
     pub fn speaks_of(&self, text: &str) -> bool {
         let body = std::str::from_utf8(&self.body).unwrap_or_default();
-        body.contains(text) || self.ids.iter().any(|id| id.contains(text))
+        body.contains(text) || self.query.contains(text) || self.ids.iter().any(|id| id.contains(text))
     }
 
     /// What only the same call has.

@@ -1,19 +1,39 @@
 //! What AWS does badly at times, injected by the gateway for one namespace: the stack becomes what it should be.
 
+#[path = "faults/answers.rs"]
+mod answers;
 #[path = "faults/api.rs"]
 mod api;
 #[path = "faults/common.rs"]
 mod common;
+#[path = "faults/dataplane.rs"]
+mod dataplane;
+#[path = "faults/denials.rs"]
+mod denials;
 #[path = "faults/functions.rs"]
 mod functions;
+#[path = "faults/lists.rs"]
+mod lists;
 #[path = "faults/lost.rs"]
 mod lost;
+#[path = "faults/permissions.rs"]
+mod permissions;
 #[path = "faults/queues.rs"]
 mod queues;
+#[path = "faults/quotas.rs"]
+mod quotas;
 #[path = "faults/rates.rs"]
 mod rates;
 #[path = "faults/roles.rs"]
 mod roles;
+#[path = "faults/small_services.rs"]
+mod small_services;
+#[path = "faults/tables.rs"]
+mod tables;
+#[path = "faults/undoing.rs"]
+mod undoing;
+#[path = "faults/whole.rs"]
+mod whole;
 
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Injected, When};

@@ -1,11 +1,13 @@
 //! A failure at any call, on any way: the stack still gets there, and nothing is made twice.
 
+use sumu_operator::stack::name::TableId;
+
 use crate::cloud::{Fault, MemoryCloud, Pace};
 use crate::fixtures::{Fixture, stack};
 use crate::laws::{assert_whole, settled};
 use crate::passes::{empty, settle};
 
-const FAULTS: [Fault; 2] = [Fault::Throttled, Fault::AnswerLost];
+const FAULTS: [Fault; 3] = [Fault::Throttled, Fault::AnswerLost, Fault::NotDone];
 
 /// How many calls a stack takes from nothing, or to nothing.
 fn calls(fixture: &Fixture, pace: Pace, deletes: bool) -> usize {
@@ -87,4 +89,21 @@ fn one_part_that_is_denied_holds_up_no_independent_part() {
     cloud.change(|world| world.denied = None);
     settle(&cloud, &fixture.desired);
     assert_whole(&cloud, &fixture);
+}
+
+#[test]
+fn a_time_to_live_that_may_not_be_changed_yet_holds_up_nothing_else() {
+    let (fixture, tagged) = (stack(""), stack("tags: {cost: c-43}"));
+    let cloud = settled(&fixture, Pace::INSTANT);
+    cloud.change(|world| {
+        world.held.tables.get_mut(&TableId::Connections).unwrap().ttl_attribute = None;
+        world.denied = Some("~ table connections time to live");
+    });
+    for _ in 0..5 {
+        crate::passes::pass(&cloud, &tagged.desired);
+    }
+    assert_eq!(cloud.held().tables[&TableId::Connections].tags["cost"], "c-43");
+    cloud.change(|world| world.denied = None);
+    settle(&cloud, &tagged.desired);
+    assert_whole(&cloud, &tagged);
 }

@@ -1,7 +1,7 @@
 //! The conditions, and when they turn.
 
 use insta::assert_snapshot;
-use sumu_operator::cloud::Kind;
+use sumu_operator::cloud::{CloudError, Kind};
 use sumu_operator::converge::StepFailure;
 use sumu_operator::plan::Part;
 use sumu_operator::stack::Invalid;
@@ -66,6 +66,22 @@ fn a_failure_that_goes_on_is_written_once() {
     // Lanes end in any order, and answers carry request ids: neither may show.
     let second = report_pass(&mut fixture, &pass(&cloud, &fixture_desired()), LATER);
     assert_eq!(first, second);
+}
+
+#[test]
+fn many_failures_of_one_cause_do_not_hide_one_of_another() {
+    let mut fixture = stack("");
+    let (_, mut last) = after_passes(&fixture, Pace::INSTANT, SETTLED);
+    let failure = |name: &str, message: &str| {
+        let (resource, message) = (name.to_owned(), message.to_owned());
+        StepFailure { part: Part::Functions, error: CloudError { resource, message, ..error(Kind::Quota) } }
+    };
+    last.failures = ["a", "b", "c", "d"].map(|name| failure(name, "too many tables")).into();
+    last.failures.push(failure("e", "too many roles"));
+    let status = report_pass(&mut fixture, &last, NOON);
+    let message = &condition(&status, "Functions").message;
+    assert!(message.contains("a: SomeCode: too many tables; DescribeTable e: SomeCode: too many roles"), "{message}");
+    assert!(message.ends_with("and 2 more"), "{message}");
 }
 
 #[test]

@@ -1,0 +1,116 @@
+//! Credentials that have expired, and rights that are missing for a while: also while a stack is deleted.
+
+use serde_json::Value;
+use sumu_tests::gateway::call::Service;
+use sumu_tests::gateway::fault::{Act, Calls, Injected, When};
+use sumu_tests::gateway::wire::Answer;
+use sumu_tests::stack::condition;
+use sumu_tests::{Context, Result, ensure, ensure_eq};
+
+use super::whole::{ask_for_a_look, becomes_whole, inject, inject_one, told};
+use crate::scene::{Scene, complete_total, scene, total};
+
+const EXPIRED: &str = "The security token included in the request is expired";
+const DENIED: &str = "User: arn:aws:sts::000000000000:assumed-role/sumu/s is not authorized to perform this";
+
+/// The services, a read that every look makes, and how each says that it is not allowed.
+const READS: [(Service, &str, u16, &str); 7] = [
+    (Service::ApiGateway, "GetApis", 403, "AccessDeniedException"),
+    (Service::Lambda, "GetFunction", 403, "AccessDeniedException"),
+    (Service::DynamoDb, "DescribeTable", 400, "AccessDeniedException"),
+    (Service::Sqs, "GetQueueAttributes", 403, "AccessDenied"),
+    (Service::Logs, "DescribeLogGroups", 400, "AccessDeniedException"),
+    (Service::Iam, "GetRole", 403, "AccessDenied"),
+    (Service::Sns, "ListTagsForResource", 403, "AuthorizationError"),
+];
+
+/// Expired credentials in the three forms in which services say it.
+fn expired() -> [(Service, &'static str, Act); 3] {
+    let typed = format!(r#"{{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"{EXPIRED}"}}"#);
+    [
+        (Service::Lambda, "ExpiredTokenException", Act::refuse(403, "ExpiredTokenException", EXPIRED)),
+        (Service::DynamoDb, "ExpiredTokenException", Act::Reply(Answer::new(400, "application/x-amz-json-1.0", typed))),
+        (Service::Iam, "ExpiredToken", Act::refuse(403, "ExpiredToken", EXPIRED)),
+    ]
+}
+
+#[test]
+fn credentials_that_expire_are_told_and_new_ones_need_no_restart() -> Result<()> {
+    scene("expired").play(async |scene| {
+        let endpoint = scene.status["endpoint"].clone();
+        for (service, code, act) in expired() {
+            let fault = inject(scene, Calls::Of(service), When::Always, act);
+            ask_for_a_look(scene).await?;
+            let object = told(scene, "Ready", "AccessDenied", &[code, EXPIRED]).await?;
+            ensure_eq!(condition(&object, "Ready").context("no Ready")?["status"], "Unknown", "status of Ready");
+            ensure_eq!(object["status"]["endpoint"], endpoint, "what was known before");
+            let denied = fault.hits();
+            ensure!((1..=8).contains(&denied), "{} was hit {denied} times", service.name());
+            fault.end();
+            // By itself: nobody asks for a look.
+            becomes_whole(scene, 0).await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_stack_whose_reads_are_denied_is_never_let_go() -> Result<()> {
+    scene("denied").play(async |scene| {
+        let deny = |scene: &Scene, at: usize| -> Injected {
+            let (service, operation, status, code) = READS[at];
+            inject_one(scene, service, operation, When::Always, Act::refuse(status, code, DENIED))
+        };
+        let mut fault = deny(scene, 0);
+        scene.stack.delete().await?;
+        for (at, (service, operation, _, code)) in READS.into_iter().enumerate() {
+            ask_for_a_look(scene).await?;
+            let object = told(scene, "Ready", "AccessDenied", &[operation, code, DENIED, "Retain"]).await?;
+            ensure!(has_finalizer(&object), "it was let go when {} was denied", service.name());
+            let there = total(&scene.inventory().await?);
+            ensure_eq!(there, complete_total(), "what is there when {} was denied", service.name());
+            ensure!(fault.hits() > 0, "{operation} was not hit");
+            // The next one begins before this one ends, so that there is no moment in which all is allowed.
+            let next = (at + 1 < READS.len()).then(|| deny(scene, at + 1));
+            fault.end();
+            if let Some(next) = next {
+                fault = next;
+            }
+        }
+        ask_for_a_look(scene).await?;
+        scene.stack.gone().await?;
+        let left = scene.inventory().await?;
+        ensure!(left.is_empty(), "left in AWS:\n{left}");
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "slow: make test-faults"]
+fn a_stack_whose_calls_are_denied_in_the_middle_of_its_deletion_goes_when_they_are_allowed() -> Result<()> {
+    scene("halfway").play(async |scene| {
+        let mut faults = Vec::new();
+        for (service, _, status, code) in READS {
+            // What is there says so once the deletion has begun, and nothing is allowed any more from then on.
+            let when = When::Calls(if service == Service::ApiGateway { 20 } else { 30 }, u64::MAX);
+            faults.push(inject(scene, Calls::Of(service), when, Act::refuse(status, code, DENIED)));
+        }
+        scene.stack.delete().await?;
+        let object = told(scene, "Ready", "AccessDenied", &[DENIED]).await?;
+        ensure!(has_finalizer(&object), "it was let go");
+        let left = total(&scene.inventory().await?);
+        println!("{left} of {} things are left", complete_total());
+        ensure!(left > 0, "nothing is left, so nothing was denied in time");
+        for fault in &faults {
+            fault.end();
+        }
+        scene.stack.gone().await?;
+        let left = scene.inventory().await?;
+        ensure!(left.is_empty(), "left in AWS:\n{left}");
+        Ok(())
+    })
+}
+
+fn has_finalizer(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
