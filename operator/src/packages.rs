@@ -86,6 +86,21 @@ impl Packages {
     }
 }
 
+impl Package {
+    /// The bytes that Lambda is to get.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are no longer those that the hash was made of: Lambda would report another hash for
+    /// them, and the function would be uploaded again and again.
+    pub async fn read(&self) -> io::Result<Vec<u8>> {
+        let bytes = tokio::fs::read(&self.path).await?;
+        if STANDARD.encode(Sha256::digest(&bytes)) == self.code_sha256 {
+            return Ok(bytes);
+        }
+        Err(io::Error::other("it is another one than when the operator started; restart the operator to use it"))
+    }
+}
+
 /// Packs each function's executable from `from` as `<to>/<architecture>/<function>.zip`.
 ///
 /// The same executable always gives the same bytes, so that an unchanged function is never uploaded again.
@@ -148,6 +163,19 @@ mod tests {
         let (first, second) = (hashes("a"), hashes("b"));
         assert_eq!(first, second);
         assert_ne!(first[0], first[1]);
+    }
+
+    #[tokio::test]
+    async fn a_package_that_was_replaced_under_the_operator_is_not_uploaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x86_64/routes.zip");
+        std::fs::create_dir(folder.path().join("x86_64")).unwrap();
+        std::fs::write(&path, "one").unwrap();
+        let package = Packages::load(folder.path()).unwrap().find(Architecture::X86_64, Function::Routes).unwrap();
+        assert_eq!(package.read().await.unwrap(), b"one");
+        std::fs::write(&path, "another").unwrap();
+        let error = package.read().await.unwrap_err();
+        assert!(error.to_string().contains("restart the operator"), "{error}");
     }
 
     #[test]

@@ -71,7 +71,10 @@ pub fn functions(are_for_an_account: bool) -> Result<PathBuf> {
         existing(folder.join(architecture()).join("pusher.zip"), "run `make functions`")?;
         return Ok(folder);
     }
-    let folder = cache()?.join("testbed/functions");
+    // Beside the programs: runs of two checkouts must not pack over each other, because an operator that has read what a
+    // package's hash is would upload another one.
+    let operator = program("sumu-operator")?;
+    let folder = operator.parent().context("the operator is in no folder")?.join("functions");
     let packages = folder.join(architecture());
     let mut stale = false;
     for function in FUNCTIONS {

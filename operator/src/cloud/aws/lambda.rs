@@ -255,7 +255,7 @@ impl Functions {
 
 /// The package's bytes, read only now that they are uploaded.
 async fn code(name: &str, package: &Package) -> Result<Blob, CloudError> {
-    let bytes = tokio::fs::read(&package.path).await.map_err(|error| CloudError {
+    let bytes = package.read().await.map_err(|error| CloudError {
         operation: "ReadPackage",
         resource: name.to_owned(),
         kind: Kind::Internal,
