@@ -67,6 +67,7 @@ async fn presence(inbox: &mut Inbox, user: &str, status: &str) -> Result<Receive
 }
 
 #[test]
+#[ignore = "slow: make test-faults"]
 fn a_client_that_connects_while_the_table_fails_is_refused_with_500_or_served() -> Result<()> {
     scene("connects").play(async |scene| {
         let table = connections(scene)?;
@@ -150,6 +151,7 @@ fn what_a_client_sends_while_sqs_and_sns_fail_arrives_or_is_refused() -> Result<
 }
 
 #[test]
+#[ignore = "slow: make test-faults"]
 fn a_departure_that_could_not_be_noted_is_found_out_by_the_next_push() -> Result<()> {
     scene("departs").play(async |scene| {
         let mut inbox = scene.backend()?.inbox(scene.text("/messages/queueUrl")?);
@@ -170,6 +172,7 @@ fn a_departure_that_could_not_be_noted_is_found_out_by_the_next_push() -> Result
 }
 
 #[test]
+#[ignore = "slow: make test-faults"]
 fn presence_is_told_once_though_tables_and_queues_are_throttled() -> Result<()> {
     scene("comes").play(async |scene| {
         let (table, presence_table) = (connections(scene)?, scene.text("/presenceTable/name")?.to_owned());
