@@ -35,6 +35,7 @@ fn expired() -> [(Service, &'static str, Act); 3] {
 }
 
 #[test]
+#[ignore = "slow: make test-faults"]
 fn credentials_that_expire_are_told_and_new_ones_need_no_restart() -> Result<()> {
     scene("expired").play(async |scene| {
         let endpoint = scene.status["endpoint"].clone();

@@ -2,12 +2,14 @@
 
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, When};
-use sumu_tests::{Context, Result, ensure, ensure_eq};
+use sumu_tests::poll::PATIENCE;
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
 use super::whole::{ask_for_a_look, becomes_whole, count, inject_one, told};
 use crate::scene::scene;
 
 #[test]
+#[ignore = "slow: make test-faults"]
 fn conflicts_between_deletions_pass() -> Result<()> {
     scene("conflicts").play(async |scene| {
         let one = |service, operation, status, code, message| {
@@ -34,6 +36,7 @@ fn conflicts_between_deletions_pass() -> Result<()> {
 }
 
 #[test]
+#[ignore = "slow: make test-faults"]
 fn an_authorizer_that_a_route_still_names_is_deleted_when_none_does() -> Result<()> {
     scene("referenced").play(async |scene| {
         let sdk = aws_sdk_apigatewayv2::Client::new(&scene.sdk().await);
@@ -65,9 +68,12 @@ fn an_api_that_somebodys_domain_maps_to_is_told_and_goes_when_it_does_not() -> R
         let mapped = inject_one(scene, Service::ApiGateway, "DeleteApi", When::Always, mapped);
         scene.stack.delete().await?;
         told(scene, "Ready", "Rejected", &["DeleteApi", "BadRequestException", message]).await?;
-        let functions = scene.inventory().await?.count("function");
-        ensure_eq!(functions, 2, "functions that are left behind the api");
-        ensure!(mapped.hits() <= 4, "{} calls of DeleteApi", mapped.hits());
+        eventually(PATIENCE, "what does not stand behind the api to go", async || {
+            ensure_eq!(scene.inventory().await?.count("function"), 2, "functions");
+            Ok(())
+        })
+        .await?;
+        ensure!(mapped.hits() <= 6, "{} calls of DeleteApi", mapped.hits());
         mapped.end();
         scene.stack.gone().await
     })
