@@ -225,9 +225,13 @@ impl World {
         self.captured.insert(deployment.to_owned(), api);
     }
 
-    /// Makes the first deployment, if there is one, a second time, under an id that is listed before it.
+    /// Makes the first deployment, if there is one, a second time, under an id that is listed before it. Once an id: no two
+    /// have the same.
     pub fn deploy_twice(&mut self, id: &str) {
         let Some(api) = self.held.apis.first_mut() else { return };
+        if api.deployments.iter().any(|found| found.id == id) {
+            return;
+        }
         let Some(first) = api.deployments.first().cloned() else { return };
         let captured = self.captured[&first.id].clone();
         api.deployments.insert(0, DeploymentState { id: id.to_owned(), ..first });
