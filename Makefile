@@ -9,6 +9,8 @@ export SUMU_CACHE CARGO_TARGET_DIR
 ARCHITECTURE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 BIN := $(CARGO_TARGET_DIR)/debug
 
+# An end-to-end test mostly waits: four at once keep two cores busy.
+TEST_THREADS ?= 4
 # The stories for a real account: those that look at what users see, and inject nothing.
 STORIES_IN_AWS := connect::a_token_in_a_place drift::an_edit lifecycle::an_applied_stack lifecycle::a_settled_stack \
 	lifecycle::a_stack_in_use messages:: presence::a_user_is_online presence::presence_goes push::a_stack_that_rejects \
@@ -26,10 +28,10 @@ demo: setup build ## Runs a live stack on this machine and talks to it; ONCE=1 e
 	@$(BIN)/demo $(if $(ONCE),--once)
 
 test: setup lint build ## Checks everything: format, lints, docs, unit, API server and end-to-end tests.
-	cargo test --workspace --locked
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked
 
 test-faults: setup build ## Runs every scenario of AWS's faults and every kill, which takes three quarters of an hour.
-	RUST_TEST_THREADS=4 cargo test --workspace --locked --test live -- --include-ignored faults:: kill:: noise:: delivery::
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked --test live -- --include-ignored faults:: kill:: noise:: delivery::
 
 test-aws: setup functions ## Runs the stories of users in a real account, which costs cents: AWS_PROFILE=... make test-aws
 	@echo "run $(RUN): everything in AWS is called sumu-$(RUN)-..., and make sweep-aws RUN=$(RUN) removes what a crash leaves"
