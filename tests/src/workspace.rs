@@ -18,7 +18,10 @@ pub fn architecture() -> &'static str {
 /// The top of the checkout.
 #[must_use]
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    // A target folder that two checkouts share keeps the path of the one that built; a program that Cargo did not start
+    // has nothing else to go by.
+    let built = || env!("CARGO_MANIFEST_DIR").into();
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(built)).join("..")
 }
 
 /// A folder for what is made once and used by many runs.
