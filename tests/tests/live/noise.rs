@@ -6,12 +6,12 @@ mod faults;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 use sumu_tests::stack::{self, Stack};
 use sumu_tests::{Context, Result, ensure, eventually};
 
 use crate::lifecycle::conditions_are_true;
-use crate::scene::{Scene, ensure_complete_but, names_begin, scene};
+use crate::scene::{Scene, change_of_every_part, ensure_complete_but, names_begin, scene};
 use crate::seed::seed;
 use faults::Noise;
 
@@ -58,19 +58,10 @@ fn among(count: usize) -> Result<()> {
     })
 }
 
-fn change() -> Value {
-    json!({
-        "tags": {"team": "chat"},
-        "functions": {"memoryMiB": 384},
-        "gateway": {"throttling": {"rateLimit": 321, "burstLimit": 654}},
-        "presence": {"source": "Both", "gracePeriodSeconds": 30},
-    })
-}
-
 async fn made_and_changed(scene: &Scene, name: &str) -> Result<Stack> {
     let stack = Stack::apply(scene.testbed, &stack::manifest(scene.testbed, &scene.namespace, name)).await?;
     settled(&stack).await?;
-    stack.patch(&json!({ "spec": change() })).await?;
+    stack.patch(&json!({ "spec": change_of_every_part() })).await?;
     settled(&stack).await?;
     Ok(stack)
 }

@@ -297,6 +297,16 @@ impl Scene {
     }
 }
 
+/// One edit that touches every kind of part.
+pub fn change_of_every_part() -> Value {
+    json!({
+        "tags": {"team": "chat"},
+        "functions": {"memoryMiB": 384},
+        "gateway": {"throttling": {"rateLimit": 321, "burstLimit": 654}},
+        "presence": {"source": "Both", "gracePeriodSeconds": 30},
+    })
+}
+
 /// Fails unless there is exactly one of everything.
 pub fn ensure_complete(inventory: &Inventory) -> Result<()> {
     ensure_complete_but(inventory, &[])

@@ -1,7 +1,7 @@
 //! One stack's life in three chapters, with a kill in each.
 
 use futures::FutureExt as _;
-use serde_json::{Value, json};
+use serde_json::json;
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Hold, Injected, When};
 use sumu_tests::kubernetes::proxy::{HeldWrite, Proxy, Write};
@@ -9,7 +9,7 @@ use sumu_tests::poll::{PATIENCE, within};
 use sumu_tests::stack::SETTLED_WITHIN;
 use sumu_tests::{Context, Result, ensure, eventually};
 
-use crate::scene::{Scene, ensure_complete, ensure_complete_but};
+use crate::scene::{Scene, change_of_every_part, ensure_complete, ensure_complete_but};
 
 /// What the change adds: the queue for departures, and what feeds the watchdog from it.
 const CHANGED: [(&str, usize); 2] = [("event source", 4), ("queue", 8)];
@@ -62,7 +62,7 @@ impl Chapter {
     async fn begin(self, scene: &mut Scene) -> Result<()> {
         match self {
             Self::Creation => scene.apply().await,
-            Self::Update => scene.stack.patch(&json!({ "spec": change() })).await,
+            Self::Update => scene.stack.patch(&json!({ "spec": change_of_every_part() })).await,
             Self::Deletion => scene.stack.delete().await,
         }
     }
@@ -87,16 +87,6 @@ impl Chapter {
             }
         }
     }
-}
-
-/// One edit that touches every kind of part.
-fn change() -> Value {
-    json!({
-        "tags": {"team": "chat"},
-        "functions": {"memoryMiB": 384},
-        "gateway": {"throttling": {"rateLimit": 321, "burstLimit": 654}},
-        "presence": {"source": "Both", "gracePeriodSeconds": 30},
-    })
 }
 
 /// Holds the answer of one write.
