@@ -29,6 +29,8 @@ pub enum Command {
     Crd,
     /// Pack the functions' executables as the operator uploads them.
     Package(PackageArguments),
+    /// Print the IAM policy that the operator needs, as JSON.
+    Iam(IamArguments),
 }
 
 /// Settings of `run`.
@@ -109,6 +111,22 @@ pub struct PackageArguments {
     /// The processor that the executables are built for.
     #[arg(long, default_value = "x86_64")]
     pub architecture: Architecture,
+}
+
+/// Settings of `iam`.
+#[derive(Debug, Args)]
+pub struct IamArguments {
+    /// Account in which the policy holds. Any when absent.
+    #[arg(long, default_value = "*")]
+    pub account: String,
+
+    /// Region in which the policy holds. Any when absent.
+    #[arg(long, default_value = "*")]
+    pub region: String,
+
+    /// Partition of the account.
+    #[arg(long, default_value = "aws", value_parser = ["aws", "aws-cn", "aws-us-gov"])]
+    pub partition: String,
 }
 
 /// Whether several operators agree on one that works.

@@ -38,7 +38,7 @@ use crate::desired::{Desired, Provision};
 use crate::metrics::{Metrics, Outcome};
 use crate::stack::name::{Names, Owner};
 use crate::stack::{Invalid, Location, StackSpec};
-use crate::status::events::events;
+use crate::status::events::{events, passing_refusal};
 use crate::status::{self, Occurrence, Progress, is_look_requested, is_persistent, moved, status};
 use crate::sumu_stack::{SumuStack, SumuStackStatus};
 use clouds::Clouds;
@@ -327,7 +327,11 @@ impl Context {
         let now = now();
         let words = status::Context { endpoints: &self.provision.endpoints, not_in_effect, now: &now };
         let next_status = status(stack, progress, &words);
-        let news = events(stack, &next_status, self.memory.was_settled(&owner.uid));
+        let mut news = events(stack, &next_status, self.memory.was_settled(&owner.uid));
+        let refusal = passing_refusal(&next_status);
+        if self.memory.lasts(&owner.uid, refusal.map(|refusal| refusal.reason.as_str()), Instant::now()) {
+            news.extend(refusal.map(Occurrence::of));
+        }
         let version = stacks.write_status(stack, &next_status).await?;
         self.events.tell(&stack.metadata, news).await;
         self.count(&owner.uid, &next_status, outcome(progress));

@@ -38,6 +38,7 @@ pub mod leader;
 pub mod metrics;
 pub mod observed;
 pub mod packages;
+pub mod permissions;
 pub mod plan;
 pub mod serve;
 pub mod stack;

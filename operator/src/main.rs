@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use kube::CustomResourceExt as _;
-use sumu_operator::arguments::{Arguments, Command};
+use sumu_operator::arguments::{Arguments, Command, IamArguments};
+use sumu_operator::permissions::{self, Place};
 use sumu_operator::sumu_stack::SumuStack;
 use sumu_operator::{controller, packages, telemetry};
 
@@ -27,6 +28,9 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Crd => print!("{}", serde_saphyr::to_string(&SumuStack::crd())?),
         Command::Package(arguments) => packages::package(&arguments.from, &arguments.to, arguments.architecture)?,
+        Command::Iam(IamArguments { account, region, partition }) => {
+            println!("{:#}", permissions::policy(&Place { partition, region, account }));
+        }
         Command::Run(arguments) => {
             telemetry::start(arguments.log_format, &arguments.log)?;
             tokio::runtime::Builder::new_multi_thread()

@@ -29,6 +29,8 @@ const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// The region of every test.
 pub const REGION: &str = "us-east-1";
+/// The emulator's account.
+pub const ACCOUNT: &str = "000000000000";
 /// The key id and the secret of every test.
 pub const KEY: &str = "test";
 

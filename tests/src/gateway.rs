@@ -27,10 +27,12 @@ mod rules;
 mod server;
 pub mod wire;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 pub use deployments::Deployments;
@@ -115,6 +117,17 @@ impl Gateway {
     #[must_use]
     pub fn seen(&self, caller: &str) -> Vec<Seen> {
         self.shared.history.of(caller)
+    }
+
+    /// Lets a caller, named by its access key, do from now on what an IAM policy allows, and nothing else.
+    pub fn limit(&self, caller: &str, policy: Value) {
+        self.shared.facts.limit(caller, policy);
+    }
+
+    /// The actions that a limited caller has needed so far and was allowed.
+    #[must_use]
+    pub fn needed(&self, caller: &str) -> BTreeSet<String> {
+        self.shared.facts.needed(caller)
     }
 
     /// How often a rule has changed the outcome of a call.

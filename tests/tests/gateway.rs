@@ -4,6 +4,8 @@
 mod api;
 #[path = "gateway/bench.rs"]
 mod bench;
+#[path = "gateway/callers.rs"]
+mod callers;
 #[path = "gateway/faults.rs"]
 mod faults;
 #[path = "gateway/forms.rs"]

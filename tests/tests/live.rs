@@ -34,6 +34,8 @@ mod metrics;
 mod neighbours;
 #[path = "live/noise.rs"]
 mod noise;
+#[path = "live/permissions.rs"]
+mod permissions;
 #[path = "live/presence.rs"]
 mod presence;
 #[path = "live/protocol.rs"]

@@ -27,6 +27,8 @@ struct Remembered {
     repeats: u32,
     /// Looks in a row that failed.
     failed_looks: u32,
+    /// What AWS refuses for the time being, and since when, until that is told.
+    refusal: Option<(String, Option<Instant>)>,
     /// Whether the last pass saw everything that it wanted, so that nothing can be on its way that was not seen.
     was_whole: bool,
     /// Since when nothing is seen of a stack that is being deleted.
@@ -35,6 +37,9 @@ struct Remembered {
 
 /// How long something that was just made may be missing from a read. IAM is the slowest with about ten seconds.
 const LAG_MAX: Duration = Duration::from_secs(20);
+
+/// How long AWS may take to accept what it is expected to accept within seconds.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 impl Memory {
     /// Counts a pass and returns how many came before it since the stack was settled or changed.
@@ -98,6 +103,21 @@ impl Memory {
         let since = *remembered.empty_since.get_or_insert_with(Instant::now);
         let needed = if remembered.was_whole && is_sure { Duration::ZERO } else { LAG_MAX };
         Some(needed.saturating_sub(since.elapsed()))
+    }
+
+    /// Notes for which reason AWS refuses something that it should accept soon, and says once when that lasts too long.
+    pub(super) fn lasts(&self, uid: &str, reason: Option<&str>, now: Instant) -> bool {
+        let mut all = self.lock();
+        let refusal = &mut all.entry(uid.to_owned()).or_default().refusal;
+        match (reason, refusal) {
+            (Some(reason), Some((known, since))) if known == reason => {
+                since.take_if(|since| now.duration_since(*since) >= PATIENCE).is_some()
+            }
+            (reason, refusal) => {
+                *refusal = reason.map(|reason| (reason.to_owned(), Some(now)));
+                false
+            }
+        }
     }
 
     /// Remembers the end of a pass.
@@ -194,6 +214,16 @@ mod tests {
         assert_eq!([memory.count_failed_look("u"), memory.count_failed_look("u")], [0, 1]);
         memory.saw("u", false);
         assert_eq!(memory.count_failed_look("u"), 0);
+    }
+
+    #[test]
+    fn a_refusal_that_lasts_is_told_once_and_another_one_anew() {
+        let memory = Memory::default();
+        let began = Instant::now();
+        let lasts = |reason, seconds| memory.lasts("u", reason, began + Duration::from_secs(seconds));
+        assert_eq!([0, 119, 120, 500].map(|seconds| lasts(Some("Busy"), seconds)), [false, false, true, false]);
+        assert_eq!([500, 619, 620].map(|seconds| lasts(Some("Propagating"), seconds)), [false, false, true]);
+        assert_eq!([lasts(None, 700), lasts(Some("Propagating"), 900)], [false, false]);
     }
 
     #[test]

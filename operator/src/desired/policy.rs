@@ -4,6 +4,7 @@
 //! comparison would find drift for ever, so documents are compared after [`Document::normal`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde_json::{Value, json};
 
@@ -116,6 +117,13 @@ impl Document {
         let mut statements: Vec<Value> = self.statements().map(normal_statement).collect();
         statements.sort_by_cached_key(ToString::to_string);
         json!({ "Version": document.get("Version").unwrap_or(&Value::Null), "Statement": statements })
+    }
+}
+
+/// The document as people read it, with `{:#}` on several lines.
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -40,15 +40,12 @@ pub const ALL: [&str; 10] = [
     "Retained",
 ];
 
+/// Refusals that AWS takes back by itself within seconds.
+const REFUSALS: [&str; 4] =
+    [Kind::Propagating.as_str(), Kind::Busy.as_str(), Kind::NotFound.as_str(), Kind::AlreadyExists.as_str()];
+
 /// Reasons of `Ready` that pass by themselves within seconds and say nothing that the next event does not.
-const PASSING: [&str; 6] = [
-    "Progressing",
-    "Waiting",
-    Kind::Propagating.as_str(),
-    Kind::Busy.as_str(),
-    Kind::NotFound.as_str(),
-    Kind::AlreadyExists.as_str(),
-];
+const PASSING: [&str; 6] = ["Progressing", "Waiting", REFUSALS[0], REFUSALS[1], REFUSALS[2], REFUSALS[3]];
 
 /// Reasons that come and go with AWS's troubles; what exactly was hit each time is in the status and the log.
 const TROUBLES: [&str; 3] = [Kind::Throttled.as_str(), Kind::Unreachable.as_str(), Kind::Internal.as_str()];
@@ -154,6 +151,13 @@ fn of_ready(old: Option<&Condition>, now: &Condition, next: &SumuStackStatus, wa
             is_news.then(|| Occurrence::of(now))
         }
     }
+}
+
+/// The refusal that `Ready` tells of, if it is one that passes within seconds. When it has not passed after minutes, that
+/// is worth an event all the same: perhaps a role's trust policy is not what it should be.
+#[must_use]
+pub fn passing_refusal(status: &SumuStackStatus) -> Option<&Condition> {
+    condition(status, READY).filter(|ready| REFUSALS.contains(&ready.reason.as_str()))
 }
 
 fn condition<'a>(status: &'a SumuStackStatus, type_: &str) -> Option<&'a Condition> {

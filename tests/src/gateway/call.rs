@@ -40,6 +40,10 @@ pub struct Call {
     pub ids: Vec<String>,
     /// The access key of who calls; empty for a call that is not signed.
     pub caller: String,
+    /// The HTTP method.
+    pub method: Method,
+    /// The path, decoded.
+    pub path: String,
     query: String,
     body: Bytes,
     is_form: bool,
@@ -141,7 +145,9 @@ impl Call {
         };
         let query = parts.uri.query().unwrap_or_default().to_owned();
         let caller = caller(&parts.headers).unwrap_or_default().to_owned();
-        Some(Self { service, operation, ids, caller, query, body: body.clone(), is_form, input: OnceLock::new() })
+        let (method, path) = (parts.method.clone(), decoded(parts.uri.path()));
+        let (body, input) = (body.clone(), OnceLock::new());
+        Some(Self { service, operation, ids, caller, method, path, query, body, is_form, input })
     }
 
     /// The input: the JSON that was sent, or the fields of the form.
@@ -221,13 +227,17 @@ fn by_path(method: &Method, path: &str) -> Option<(Service, &'static str, Vec<St
         let mut pattern = pattern.split('/');
         for member in &members {
             match pattern.next()? {
-                "*" => ids.push(percent_decode_str(member).decode_utf8_lossy().into_owned()),
+                "*" => ids.push(decoded(member)),
                 literal if literal == *member => {}
                 _ => return None,
             }
         }
         pattern.next().is_none().then_some((*service, *operation, ids))
     })
+}
+
+fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
 /// The access key in a signature of version 4.

@@ -2,7 +2,7 @@
 //!
 //! Asking keeps the rules right whatever has been lost on the way; only times, which nobody can ask for, are remembered.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,9 +27,11 @@ pub struct Pace {
     pub table: Duration,
     /// Until the name of a deleted queue is free again.
     pub queue_name: Duration,
+    /// Until the time to live of a table can be changed again.
+    pub time_to_live: Duration,
     /// How many items of a list come at once.
     pub page: usize,
-    /// How many times AWS's own rate API Gateway's control plane takes; any rate when absent.
+    /// How many times AWS's own rates the control planes take; any rate when absent.
     pub rate: Option<f64>,
 }
 
@@ -42,6 +44,7 @@ impl Pace {
         source: Duration::from_secs(10),
         table: Duration::from_secs(5),
         queue_name: Duration::from_mins(1),
+        time_to_live: Duration::from_hours(1),
         page: 25,
         rate: Some(1.0),
     };
@@ -53,6 +56,7 @@ impl Pace {
         source: Duration::from_millis(700),
         table: Duration::from_millis(700),
         queue_name: Duration::from_secs(3),
+        time_to_live: Duration::from_secs(1),
         page: 25,
         rate: None,
     };
@@ -83,9 +87,13 @@ pub(super) struct Memory {
     pub(super) functions: HashMap<String, Change>,
     pub(super) sources: HashMap<String, Passage>,
     pub(super) tables: HashMap<String, Passage>,
+    /// When the time to live of tables was changed, by name.
+    pub(super) lives_changed: HashMap<String, Instant>,
     pub(super) queues_deleted: HashMap<String, Instant>,
     /// APIs whose tags were changed after they were made.
     pub(super) apis_tagged: HashSet<String>,
+    /// The policies of callers, by access key, and the actions that these have needed so far.
+    pub(super) callers: HashMap<String, (Value, BTreeSet<String>)>,
     /// The calls that may still be made at once, by what they are counted for.
     pub(super) buckets: HashMap<&'static str, Bucket>,
 }
@@ -125,6 +133,7 @@ pub(super) struct Facts {
     pub(super) lambda: aws_sdk_lambda::Client,
     pub(super) sns: aws_sdk_sns::Client,
     pub(super) sqs: aws_sdk_sqs::Client,
+    http: reqwest::Client,
     emulator: String,
     memory: Mutex<Memory>,
 }
@@ -139,6 +148,7 @@ impl Facts {
             lambda: aws_sdk_lambda::Client::new(emulator),
             sns: aws_sdk_sns::Client::new(emulator),
             sqs: aws_sdk_sqs::Client::new(emulator),
+            http: reqwest::Client::new(),
             emulator: emulator.endpoint_url().unwrap_or_default().to_owned(),
             memory: Mutex::default(),
         }
@@ -148,11 +158,21 @@ impl Facts {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets a caller do what a policy allows.
+    pub(super) fn limit(&self, caller: &str, policy: Value) {
+        self.memory().callers.entry(caller.to_owned()).or_default().0 = policy;
+    }
+
+    /// The actions that a limited caller has needed.
+    pub(super) fn needed(&self, caller: &str) -> BTreeSet<String> {
+        self.memory().callers.get(caller).map(|(_, used)| used.clone()).unwrap_or_default()
+    }
+
     /// Whether API Gateway has a role with which it writes logs, which is a setting of the whole account.
     pub(super) async fn has_log_role(&self) -> Result<bool> {
         // API Gateway's first API, of which this is all that is needed. The emulator reads the scope, and no signature.
         let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/apigateway/aws4_request");
-        let request = reqwest::Client::new().get(format!("{}/account", self.emulator)).header("authorization", scope);
+        let request = self.http.get(format!("{}/account", self.emulator)).header("authorization", scope);
         let account: Value = serde_json::from_str(&request.send().await?.text().await?)?;
         Ok(account["cloudwatchRoleArn"].as_str().is_some_and(|role| !role.is_empty()))
     }

@@ -26,6 +26,9 @@ impl Facts {
             (Service::Lambda, operation) if operation.ends_with("EventSourceMapping") => {
                 self.learn_source(operation, answer);
             }
+            (Service::DynamoDb, "UpdateTimeToLive") => {
+                self.memory().lives_changed.insert(last(call.text("TableName")).to_owned(), Instant::now());
+            }
             (Service::DynamoDb, "CreateTable" | "UpdateTable" | "DeleteTable") => self.learn_table(call, answer),
             (Service::Sqs, "DeleteQueue") => {
                 self.memory().queues_deleted.insert(last(call.text("QueueUrl")).to_owned(), Instant::now());
@@ -59,6 +62,9 @@ impl Facts {
             "UpdateTable" => "UPDATING",
             _ => "DELETING",
         };
+        if state != "UPDATING" {
+            self.memory().lives_changed.remove(call.text("TableName"));
+        }
         let last = answer.json()["TableDescription"].take();
         let passage = Passage { state, until: Instant::now() + self.pace.table, last };
         self.memory().tables.insert(call.text("TableName").to_owned(), passage);

@@ -52,7 +52,7 @@ type Body = BoxBody<Bytes, std::io::Error>;
 pub(super) struct Shared {
     emulator: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
-    facts: Facts,
+    pub(super) facts: Facts,
     pub(super) faults: Faults,
     pub(super) held: Arc<Held>,
     pub(super) deployments: Arc<Deployments>,

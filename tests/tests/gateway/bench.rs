@@ -23,6 +23,7 @@ pub const AT_ONCE: Pace = Pace {
     source: Duration::ZERO,
     table: Duration::ZERO,
     queue_name: Duration::ZERO,
+    time_to_live: Duration::ZERO,
     page: 25,
     rate: None,
 };
@@ -34,6 +35,7 @@ pub const NEVER: Pace = Pace {
     source: Duration::from_hours(1),
     table: Duration::from_hours(1),
     queue_name: Duration::from_hours(1),
+    time_to_live: Duration::from_hours(1),
     page: 2,
     rate: None,
 };

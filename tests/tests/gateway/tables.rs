@@ -87,6 +87,25 @@ async fn time_to_live_is_switched_once_and_not_moved() -> Result<()> {
 }
 
 #[tokio::test]
+async fn time_to_live_that_was_changed_is_left_alone_for_a_while() -> Result<()> {
+    let bench = bench(Pace { time_to_live: Duration::from_hours(1), ..AT_ONCE }).await?;
+    let client = Client::new(&bench.sdk);
+    create(&client, "cool").await?;
+    let set = async |on: bool| {
+        let ttl = TimeToLiveSpecification::builder().attribute_name("end").enabled(on).build();
+        let ttl = ttl.unwrap_or_else(|error| unreachable!("{error}"));
+        client.update_time_to_live().table_name("cool").time_to_live_specification(ttl).send().await
+    };
+    set(true).await?;
+    let message = "Time to live has been modified multiple times within a fixed interval";
+    bench.refused("table-ttl-cool-down", set(false).await, (400, INVALID, message))?;
+    client.delete_table().table_name("cool").send().await?;
+    create(&client, "cool").await?;
+    set(true).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_stream_is_switched_once_and_not_changed() -> Result<()> {
     let bench = bench(AT_ONCE).await?;
     let client = Client::new(&bench.sdk);

@@ -69,7 +69,7 @@ fn what_was_changed_behind_its_back_is_put_right_and_works() -> Result<()> {
     })
 }
 
-async fn change_everything(scene: &Scene, sdk: &SdkConfig, prefix: &str) -> Result<()> {
+pub async fn change_everything(scene: &Scene, sdk: &SdkConfig, prefix: &str) -> Result<()> {
     change_api(scene, sdk).await.context("the API")?;
     change_functions(scene, sdk, prefix).await.context("functions")?;
     change_roles_and_logs(sdk, prefix).await.context("roles and logs")?;
@@ -338,7 +338,7 @@ async fn deployment(scene: &Scene, sdk: &SdkConfig) -> Result<String> {
     stage.deployment_id.context("the stage serves nothing")
 }
 
-async fn becomes(sdk: &SdkConfig, prefix: &str, expected: &Snapshot) -> Result<()> {
+pub async fn becomes(sdk: &SdkConfig, prefix: &str, expected: &Snapshot) -> Result<()> {
     poll::eventually(SETTLED_WITHIN, "everything to be put right", async || {
         let now = snapshot::take(sdk, prefix).await?;
         let mut wrong = snapshot::differences(expected, &now);

@@ -9,7 +9,7 @@ use sumu_tests::{Context, Result, ensure, ensure_eq};
 use crate::scene::{Scene, scene};
 
 /// Every event of the scene's namespace: reason and type, how often, and the note.
-async fn events(scene: &Scene) -> Result<Vec<(String, u64, String)>> {
+pub async fn events(scene: &Scene) -> Result<Vec<(String, u64, String)>> {
     let arguments = ["get", "events.events.k8s.io", "--namespace", &scene.namespace, "--output=json"];
     let answer: Value = serde_json::from_str(&scene.testbed.kubernetes().kubectl_ok(&arguments, "").await?)?;
     let items = answer["items"].as_array().context("no list of events")?;

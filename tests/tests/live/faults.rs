@@ -5,7 +5,7 @@ mod answers;
 #[path = "faults/api.rs"]
 mod api;
 #[path = "faults/common.rs"]
-mod common;
+pub mod common;
 #[path = "faults/dataplane.rs"]
 mod dataplane;
 #[path = "faults/denials.rs"]

@@ -1,4 +1,4 @@
-//! How many calls API Gateway's control plane takes from an account.
+//! How many calls the control planes take from an account.
 
 use crate::gateway::call::{Call, Service};
 use crate::gateway::facts::{Bucket, Facts};
@@ -9,33 +9,82 @@ use crate::gateway::wire::Refusal;
 type Rate = (f64, f64);
 
 const ALL: Rate = (10.0, 40.0);
+const FUNCTION_READS: Rate = (100.0, 100.0);
+const FUNCTIONS: Rate = (15.0, 15.0);
+const LOG_GROUPS: Rate = (10.0, 10.0);
 const DEPLOYMENTS: Rate = (1.0 / 5.0, 1.0);
 /// Published for REST APIs, and taken for others too.
 const DELETIONS: Rate = (1.0 / 30.0, 1.0);
 
-pub(in crate::gateway) const RULES: &[Rule] = &[Rule {
-    name: "api-rate",
-    says: "An account makes 10 calls a second and 40 at once, one deployment in 5 s, and deletes one API in 30 s.",
-    source: "API Gateway Developer Guide, quotas: all control-plane actions, CreateDeployment, DeleteRestApi",
-    service: Service::ApiGateway,
-    operations: &[],
-    act: Act::RefuseAtOnce(rate),
-}];
+pub(in crate::gateway) const RULES: &[Rule] = &[
+    Rule {
+        name: "api-rate",
+        says: "An account makes 10 calls a second and 40 at once, one deployment in 5 s, and deletes one API in 30 s.",
+        source: "API Gateway Developer Guide, quotas: all control-plane actions, CreateDeployment, DeleteRestApi",
+        service: Service::ApiGateway,
+        operations: &[],
+        act: Act::RefuseAtOnce(of_gateway),
+    },
+    Rule {
+        name: "function-rate",
+        says: "An account makes 100 GetFunction and 15 other calls a second, invocations not counted.",
+        source: "Lambda Developer Guide, quotas: Lambda API requests",
+        service: Service::Lambda,
+        operations: &[],
+        act: Act::RefuseAtOnce(of_functions),
+    },
+    Rule {
+        name: "log-rate",
+        says: "An account makes 10 calls a second of each kind that is about log groups.",
+        source: "CloudWatch Logs User Guide, quotas: CreateLogGroup, DescribeLogGroups and others",
+        service: Service::Logs,
+        operations: &[
+            "CreateLogGroup",
+            "DeleteLogGroup",
+            "DescribeLogGroups",
+            "PutRetentionPolicy",
+            "ListTagsForResource",
+        ],
+        act: Act::RefuseAtOnce(of_logs),
+    },
+];
 
-fn rate(call: &Call, facts: &Facts) -> Option<Refusal> {
-    let factor = facts.pace.rate?;
-    let own = match call.operation.as_str() {
-        "CreateDeployment" => Some(("CreateDeployment", DEPLOYMENTS)),
-        "DeleteApi" => Some(("DeleteApi", DELETIONS)),
-        _ => None,
-    };
+/// Whether a call is within its rates. A rate that it is beyond has been asked all the same.
+fn is_within(facts: &Facts, rates: &[(&'static str, Rate)]) -> bool {
+    let Some(factor) = facts.pace.rate else { return true };
     let mut memory = facts.memory();
-    let mut take = |(name, (per_second, burst)): (&'static str, Rate)| {
-        memory.buckets.entry(name).or_insert_with(|| Bucket::full(burst)).take(per_second * factor, burst)
+    rates.iter().all(|(name, (per_second, burst))| {
+        memory.buckets.entry(*name).or_insert_with(|| Bucket::full(*burst)).take(per_second * factor, *burst)
+    })
+}
+
+fn of_gateway(call: &Call, facts: &Facts) -> Option<Refusal> {
+    let all = ("all", ALL);
+    let is_within = match call.operation.as_str() {
+        // What is refused for its own rate has cost a call of the account's all the same.
+        "CreateDeployment" => is_within(facts, &[all, ("CreateDeployment", DEPLOYMENTS)]),
+        "DeleteApi" => is_within(facts, &[all, ("DeleteApi", DELETIONS)]),
+        _ => is_within(facts, &[all]),
     };
-    // What is refused for its own rate has cost a call of the account's all the same.
-    if take(("all", ALL)) && own.is_none_or(take) {
-        return None;
-    }
-    Some(Refusal::new(429, "TooManyRequestsException", "Too Many Requests"))
+    (!is_within).then(|| Refusal::new(429, "TooManyRequestsException", "Too Many Requests"))
+}
+
+fn of_functions(call: &Call, facts: &Facts) -> Option<Refusal> {
+    let is_within = match call.operation.as_str() {
+        "Invoke" => true,
+        "GetFunction" => is_within(facts, &[("GetFunction", FUNCTION_READS)]),
+        _ => is_within(facts, &[("functions", FUNCTIONS)]),
+    };
+    (!is_within).then(|| Refusal::new(429, "TooManyRequestsException", "Rate exceeded"))
+}
+
+fn of_logs(call: &Call, facts: &Facts) -> Option<Refusal> {
+    let kind = match call.operation.as_str() {
+        "CreateLogGroup" => "CreateLogGroup",
+        "DeleteLogGroup" => "DeleteLogGroup",
+        "DescribeLogGroups" => "DescribeLogGroups",
+        "PutRetentionPolicy" => "PutRetentionPolicy",
+        _ => "ListTagsForResource",
+    };
+    (!is_within(facts, &[(kind, LOG_GROUPS)])).then(|| Refusal::new(400, "ThrottlingException", "Rate exceeded"))
 }

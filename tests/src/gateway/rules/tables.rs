@@ -58,6 +58,14 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         act: Act::Refuse(|call, facts| ttl(call, facts).boxed()),
     },
     Rule {
+        name: "table-ttl-cool-down",
+        says: "Time to live that was changed cannot be changed again for about an hour.",
+        source: "DynamoDB API Reference, UpdateTimeToLive; measured: ValidationException",
+        service: Service::DynamoDb,
+        operations: &["UpdateTimeToLive"],
+        act: Act::RefuseAtOnce(cool_down),
+    },
+    Rule {
         name: "table-stream-once",
         says: "A stream that is on cannot be switched on or changed, nor off when it is off.",
         source: "DynamoDB API Reference, UpdateTable: StreamSpecification; measured messages",
@@ -130,6 +138,12 @@ async fn ttl(call: &Call, facts: &Facts) -> Found {
         None if !enable => refuse(400, INVALID, "TimeToLive is already disabled"),
         _ => Ok(None),
     }
+}
+
+fn cool_down(call: &Call, facts: &Facts) -> Option<Refusal> {
+    let changed = facts.memory().lives_changed.get(last(call.text("TableName"))).copied()?;
+    let message = "Time to live has been modified multiple times within a fixed interval";
+    (changed.elapsed() < facts.pace.time_to_live).then(|| Refusal::new(400, INVALID, message))
 }
 
 async fn stream(call: &Call, facts: &Facts) -> Found {

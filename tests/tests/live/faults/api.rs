@@ -1,9 +1,10 @@
 //! API Gateway refuses writes that come too close together, and fails to deploy.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use sumu_tests::gateway::call::Service;
-use sumu_tests::gateway::fault::{Act, Fault, When};
+use sumu_tests::gateway::fault::{Act, Calls, Fault, When};
 use sumu_tests::{Result, ensure, ensure_eq};
 
 use super::common::{calls, count, inject, is_whole, says, seen};
@@ -15,6 +16,9 @@ const FAILED: &str = "Deployment attempt failed: Internal failure, please try ag
 /// What is refused twice in a row, on the way up and on the way down.
 const WRITES: [&str; 6] =
     ["CreateAuthorizer", "CreateRoute", "CreateRouteResponse", "CreateDeployment", "CreateStage", "DeleteApi"];
+
+/// How many writes are refused that come close after another.
+const REFUSED: u64 = 8;
 
 #[test]
 #[ignore = "slow: make test-faults"]
@@ -38,6 +42,21 @@ fn an_api_that_is_being_changed_is_changed_later_and_writes_never_meet() -> Resu
         let conflicts = calls.iter().filter(|seen| seen.service == Service::ApiGateway && seen.status == 409).count();
         ensure_eq!(conflicts, 2 * WRITES.len(), "writes refused as concurrent");
         Ok(())
+    })
+}
+
+#[test]
+#[ignore = "slow: make test-faults"]
+fn writes_that_come_a_fifth_of_a_second_after_another_are_refused_for_a_while_and_made_later() -> Result<()> {
+    scene("close").play_from_the_start(async |scene| {
+        let writes = Calls::WritesOf(Service::ApiGateway);
+        let refused = Fault::of(writes, Act::refuse(409, "ConflictException", BUSY)).when(When::Calls(1, REFUSED));
+        let refused = inject(scene, refused.after(writes, Duration::from_millis(200)));
+        scene.apply().await?;
+        says(scene, "Gateway", "Busy", &["ConflictException", BUSY]).await?;
+        scene.ready().await?;
+        ensure_eq!(refused.hits(), REFUSED, "writes that came too soon");
+        is_whole(scene).await
     })
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::Select;
+use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 use sumu_tests::backend::{Inbox, Received};
 use sumu_tests::client::{Client, Credentials};
@@ -241,6 +242,40 @@ fn a_push_that_was_tried_often_enough_is_in_the_dead_letter_queue() -> Result<()
         ensure!(letter.attribute("reason").is_some_and(|reason| !reason.is_empty()), "no reason in {letter:?}");
         fault.end();
         queues_are_done(scene, RETRIED_WITHIN).await
+    })
+}
+
+/// A third of the visibility timeout that a queue of a pusher has otherwise.
+const HANDED_OUT_AGAIN_AFTER: &str = "5";
+
+#[test]
+#[ignore = "slow: make test-faults"]
+fn a_request_that_sqs_and_sns_hand_over_twice_is_pushed_twice_and_harms_nobody() -> Result<()> {
+    scene("repeated").play(async |scene| {
+        let backend = scene.backend()?;
+        let (topic, queue) = (scene.text("/notifications/topicArn")?, scene.text("/notifications/queueUrl")?);
+        let sqs = aws_sdk_sqs::Client::new(&scene.sdk().await);
+        let visible = (QueueAttributeName::VisibilityTimeout, HANDED_OUT_AGAIN_AFTER);
+        sqs.set_queue_attributes().queue_url(queue).attributes(visible.0, visible.1).send().await?;
+        let pusher = format!("{}-pusher", names_begin(&scene.status)?);
+        let mut alice = scene.connect("alice").await?;
+        let request = |data: &str| json!({"users": ["alice"], "data": data}).to_string();
+        // The function has done its work, and whoever has invoked it does not hear of it.
+        let lost = || hurt(scene, Service::Lambda, "Invoke", &pusher, When::Calls(1, 1), Act::LoseAnswer);
+        for (way, sent) in [("queue", true), ("topic", false)] {
+            let fault = lost();
+            if sent {
+                backend.send(queue, &request(way)).await?;
+            } else {
+                backend.publish(topic, &request(way)).await?;
+            }
+            let twice = [alice.next_text().await?, alice.next_text().await?];
+            ensure_eq!(twice, [json!(way).to_string(), json!(way).to_string()], "what came by the {way}");
+            ensure_hit(&[(way, &fault)])?;
+            fault.end();
+        }
+        queues_are_done(scene, RETRIED_WITHIN).await?;
+        alice.ensure_silent().await
     })
 }
 

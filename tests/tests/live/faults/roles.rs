@@ -5,10 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Fault, When};
-use sumu_tests::{Context, Result, ensure, ensure_eq};
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
 use super::common::{calls, count, inject, is_whole, says};
+use crate::events::events;
 use crate::scene::{names_begin, scene};
+
+/// It is told after two minutes.
+const TOLD_WITHIN: Duration = Duration::from_mins(3);
 
 const INVALID: &str = "InvalidParameterValueException";
 const NOT_ASSUMABLE: &str = "The role defined for the function cannot be assumed by Lambda.";
@@ -54,6 +58,14 @@ fn a_role_that_lambda_can_never_assume_is_told_and_once_it_can_the_stack_gets_th
         says(scene, "Functions", "Propagating", &[INVALID, NOT_ASSUMABLE]).await?;
         let writes = passes.last().context("no pass")?.aws_writes;
         ensure_eq!(writes, 4, "writes of a pass when only the functions are missing");
+        eventually(TOLD_WITHIN, "an event", async || {
+            let events = events(scene).await?;
+            let told = events.iter().find(|(reason, ..)| reason == "Warning Propagating").context("there is none")?;
+            ensure_eq!(told.1, 1, "how often it was told");
+            ensure!(told.2.contains(NOT_ASSUMABLE), "{told:?}");
+            Ok(())
+        })
+        .await?;
         refused.end();
         scene.ready().await?;
         is_whole(scene).await
