@@ -48,6 +48,10 @@ pub struct RunArguments {
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     pub aws_endpoint_url: Option<String>,
 
+    /// Whether calls are held below the rates that AWS publishes for an account. An emulator needs none of it.
+    #[arg(long, env = "SUMU_AWS_PACING", value_enum, default_value_t = Pacing::On)]
+    pub aws_pacing: Pacing,
+
     /// Template of the address at which clients connect.
     #[arg(
         long,
@@ -127,6 +131,15 @@ pub struct IamArguments {
     /// Partition of the account.
     #[arg(long, default_value = "aws", value_parser = ["aws", "aws-cn", "aws-us-gov"])]
     pub partition: String,
+}
+
+/// Whether calls are held below AWS's rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pacing {
+    /// They are.
+    On,
+    /// They go out at once.
+    Off,
 }
 
 /// Whether several operators agree on one that works.

@@ -179,8 +179,12 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
         cloud.forget_tags(&desired.names);
     }
     let is_suspended = stack.spec.suspend;
-    let (result, calls) =
-        if is_suspended { counted(look(&*cloud, &desired)).await } else { counted(converge(&*cloud, &desired)).await };
+    let is_check = context.memory.was_settled(&owner.uid);
+    let (result, calls) = if is_suspended {
+        counted(true, look(&*cloud, &desired)).await
+    } else {
+        counted(is_check, converge(&*cloud, &desired)).await
+    };
     let pass = match result {
         Ok(pass) => pass,
         Err(error) => return context.unseen(stack, owner, stacks, &error).await,
@@ -212,7 +216,7 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
     };
     let names = Names::of(owner, cloud.account().clone());
     let desired = Desired::nothing(owner.clone(), names, !stack.spec.connections.deletion_protection);
-    let (result, calls) = counted(converge(&*cloud, &desired)).await;
+    let (result, calls) = counted(false, converge(&*cloud, &desired)).await;
     let pass = match result {
         Ok(pass) => pass,
         Err(error) => return context.unseen(stack, owner, stacks, &error).await,

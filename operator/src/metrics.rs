@@ -18,15 +18,16 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::cloud::aws::attempts;
+use crate::cloud::aws::{attempts, held};
 use crate::plan::Step;
 
 /// Name, kind and labels of a metric, as the document has them.
 pub type Described = (&'static str, &'static str, &'static [&'static str]);
 
 /// Every metric that there is.
-pub const ALL: [Described; 9] = [
+pub const ALL: [Described; 10] = [
     ("sumu_aws_attempts_total", "counter", &["service", "operation", "result"]),
+    ("sumu_aws_held_back_seconds_total", "counter", &["called"]),
     ("sumu_build_info", "gauge", &["version"]),
     ("sumu_drift_found_total", "counter", &[]),
     ("sumu_kubernetes_writes_total", "counter", &["what"]),
@@ -153,6 +154,7 @@ impl Metrics {
         registry.register("sumu_stacks", "Stacks by their condition Ready and its reason", self.stacks.clone());
         let attempts = attempts().clone();
         registry.register("sumu_aws_attempts", "Calls to AWS as they went out, retries counted each", attempts);
+        registry.register("sumu_aws_held_back_seconds", "Seconds that calls waited for AWS's rates", held().clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("sumu_build", "The operator's version", build);
         for outcome in [Outcome::Changed, Outcome::Unchanged, Outcome::Failed] {

@@ -157,6 +157,7 @@ fn addresses(testbed: &Testbed) -> Vec<String> {
     let (front, aws) = (testbed.front(), testbed.aws());
     let addresses = [
         ("--aws-endpoint-url", aws.endpoint()),
+        ("--aws-pacing", "off".to_owned()),
         ("--websocket-endpoint", front.websocket_template()),
         ("--management-endpoint", front.management_template()),
     ];

@@ -10,11 +10,13 @@ mod dynamodb;
 mod iam;
 mod lambda;
 mod logs;
+mod pace;
 mod recent;
 mod sns;
 mod sqs;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -32,6 +34,8 @@ use crate::stack::name::{Account, Names, Owner, Tags};
 #[cfg(test)]
 pub(crate) use calls::tests;
 pub use calls::{Attempt, Calls, attempts, counted};
+use pace::Pace;
+pub use pace::{Held, held};
 
 /// The newest behaviour whose changes we have read.
 const BEHAVIOR: fn() -> BehaviorVersion = BehaviorVersion::v2026_01_12;
@@ -49,22 +53,23 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Connects, and asks AWS whose account this is.
+    /// Connects, and asks AWS whose account this is. Calls are held below AWS's rates when `is_paced`.
     ///
     /// # Errors
     /// When AWS cannot be reached or does not accept the credentials.
-    pub async fn connect(location: &Location, endpoint_url: Option<&str>) -> Result<Self, CloudError> {
+    pub async fn connect(location: &Location, endpoint_url: Option<&str>, is_paced: bool) -> Result<Self, CloudError> {
         let config = sdk_config(location, endpoint_url).await;
         let account = account(&config, &location.region).await?;
+        let pace = if is_paced { Pace::of(&account) } else { Arc::default() };
         Ok(Self {
             account,
             tables: dynamodb::Tables::new(&config),
             queues: sqs::Queues::new(&config),
             topics: sns::Topics::new(&config),
             roles: iam::Roles::new(&config),
-            functions: lambda::Functions::new(&config),
+            functions: lambda::Functions::new(&config, Arc::clone(&pace)),
             log_groups: logs::LogGroups::new(&config),
-            gateway: apigateway::Gateway::new(&config),
+            gateway: apigateway::Gateway::new(&config, pace),
         })
     }
 

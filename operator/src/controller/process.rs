@@ -22,7 +22,7 @@ use super::events::Events;
 use super::kubernetes::Guarded;
 use super::memory::Memory;
 use super::{Context, Error, on_error, reconcile};
-use crate::arguments::{Listen, RunArguments};
+use crate::arguments::{Listen, Pacing, RunArguments};
 use crate::desired::Provision;
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
@@ -54,7 +54,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     let context = Arc::new(Context {
         events: Events::new(client.clone(), Arc::clone(&metrics)),
         client,
-        clouds: Clouds::new(arguments.aws_endpoint_url.clone()),
+        clouds: Clouds::new(arguments.aws_endpoint_url.clone(), arguments.aws_pacing == Pacing::On),
         provision: Provision { packages, endpoints: arguments.endpoints() },
         default_region: arguments.region.clone(),
         resync: arguments.resync(),

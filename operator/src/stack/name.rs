@@ -54,7 +54,7 @@ impl Owner {
 }
 
 /// The AWS account and region that a stack lives in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Account {
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub partition: String,

@@ -42,6 +42,26 @@ async fn rested(client: &Client, name: &str) -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_account_makes_so_many_calls_of_lambda_and_invocations_are_not_counted() -> Result<()> {
+    let bench = bench(Pace { rate: Some(0.001), ..AT_ONCE }).await?;
+    let client = Client::new(&bench.sdk);
+    for _ in 0..15 {
+        client.list_functions().send().await?;
+    }
+    let expected = (429, "TooManyRequestsException", "Rate exceeded");
+    bench.refused("function-rate", client.list_functions().send().await, expected)?;
+    let absent = client.get_function().function_name("missing").send().await;
+    ensure!(
+        absent.is_err_and(|error| error.to_string().contains("service error")),
+        "GetFunction has a rate of its own"
+    );
+    let invoked = client.invoke().function_name("missing").send().await;
+    let status = invoked.err().and_then(|error| error.raw_response().map(|answer| answer.status().as_u16()));
+    ensure_eq!(status, Some(404), "an invocation of nothing");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_role_that_lambda_cannot_assume_is_refused_until_it_has_spread() -> Result<()> {
     let bench = bench(Pace { role: Duration::from_secs(4), ..AT_ONCE }).await?;
     let client = Client::new(&bench.sdk);

@@ -1,9 +1,9 @@
-//! SQS and SNS.
+//! SQS, SNS and log groups.
 
 use aws_sdk_sns::types::Tag;
 use aws_sdk_sqs::operation::create_queue::CreateQueueError;
 use aws_sdk_sqs::types::QueueAttributeName;
-use sumu_tests::gateway::Settings;
+use sumu_tests::gateway::{Pace, Settings};
 use sumu_tests::{Context, Result, ensure_eq};
 
 use crate::bench::{AT_ONCE, NEVER, bench, strict};
@@ -73,4 +73,17 @@ async fn a_topic_and_a_subscription_are_made_again_only_as_they_are() -> Result<
     ensure_eq!(subscribe("true").await?.subscription_arn, first.subscription_arn, "the same subscription");
     let expected = (400, "InvalidParameter", "Subscription already exists with different attributes");
     bench.refused("subscription-other-attributes", subscribe("false").await, expected)
+}
+
+#[tokio::test]
+async fn an_account_makes_so_many_calls_about_log_groups_each_kind_by_itself() -> Result<()> {
+    let bench = bench(Pace { rate: Some(0.001), ..AT_ONCE }).await?;
+    let client = aws_sdk_cloudwatchlogs::Client::new(&bench.sdk);
+    for _ in 0..10 {
+        client.describe_log_groups().send().await?;
+    }
+    let more = client.describe_log_groups().send().await;
+    bench.refused("log-rate", more, (400, "ThrottlingException", "Rate exceeded"))?;
+    client.create_log_group().log_group_name("/rated").send().await?;
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! The creates of an API, an integration, an authorizer and a deployment are not idempotent and have no token,
 //! so the SDK must not repeat them by itself: after a lost answer we look before we create again.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
@@ -12,6 +13,7 @@ use aws_sdk_apigatewayv2::types::{AuthorizationType, AuthorizerType, Integration
 
 use super::answers::NoEmptyAnswers;
 use super::calls::CallCounter;
+use super::pace::{Pace, Rate};
 use super::recent::Recent;
 use super::{deleted, failed, unexpected};
 use crate::cloud::CloudError;
@@ -24,6 +26,7 @@ const FAILURES_KNOWN_FOR: Duration = Duration::from_hours(1);
 
 pub(super) struct Gateway {
     pub(super) client: Client,
+    pub(super) pace: Arc<Pace>,
     /// The APIs that we made lately, by name. A list may lag behind a create, and a create that is repeated makes a
     /// second API.
     pub(super) made: Recent<String>,
@@ -32,19 +35,29 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    pub(super) fn new(config: &SdkConfig) -> Self {
+    pub(super) fn new(config: &SdkConfig, pace: Arc<Pace>) -> Self {
         let config = aws_sdk_apigatewayv2::config::Builder::from(config)
             .interceptor(CallCounter)
             .interceptor(NoEmptyAnswers)
             .build();
         Self {
             client: Client::from_conf(config),
+            pace,
             made: Recent::default(),
             failures: Recent::lasting(FAILURES_KNOWN_FOR),
         }
     }
 
     pub(super) async fn apply(&self, step: &GatewayStep) -> Result<(), CloudError> {
+        match step {
+            GatewayStep::CreateDeployment { .. } => {
+                self.pace.keep("CreateDeployment", &[Rate::GATEWAY, Rate::DEPLOYMENT]).await?;
+            }
+            GatewayStep::DeleteApi { .. } => {
+                self.pace.keep("DeleteApi", &[Rate::GATEWAY, Rate::API_DELETION]).await?;
+            }
+            _ => self.pace.keep("Call", &[Rate::GATEWAY]).await?,
+        }
         match step {
             GatewayStep::CreateApi { name, tags } => self.create_api(name, tags).await,
             GatewayStep::UpdateApi { api_id, name } => self.update_api(api_id, name).await,

@@ -26,6 +26,8 @@ tokio::task_local! {
 /// How many calls went out.
 #[derive(Debug, Default)]
 pub struct Calls {
+    /// Whether nobody waits for them.
+    is_check: bool,
     reads: AtomicU32,
     writes: AtomicU32,
 }
@@ -61,11 +63,17 @@ pub fn attempts() -> &'static Family<Attempt, Counter> {
     &ATTEMPTS
 }
 
-/// Runs a future and counts the calls that it makes, retries of the SDK included.
-pub async fn counted<T>(future: impl Future<Output = T>) -> (T, Arc<Calls>) {
-    let calls = Arc::new(Calls::default());
+/// Runs a future and counts the calls that it makes, retries of the SDK included. Those of a check, for which nobody
+/// waits, give way to others.
+pub async fn counted<T>(is_check: bool, future: impl Future<Output = T>) -> (T, Arc<Calls>) {
+    let calls = Arc::new(Calls { is_check, ..Calls::default() });
     let result = CALLS.scope(Arc::clone(&calls), future).await;
     (result, calls)
+}
+
+/// Whether nobody waits for what is being called.
+pub(super) fn is_check() -> bool {
+    CALLS.try_with(|calls| calls.is_check).unwrap_or(false)
 }
 
 /// Put into every client.

@@ -1,6 +1,7 @@
 //! Functions and event source mappings in AWS Lambda.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::CallCounter;
+use super::pace::{Pace, Rate};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::{CloudError, Kind};
 use crate::desired::functions::{GivingUp, Permission, Source};
@@ -30,15 +32,16 @@ use crate::sumu_stack::Architecture;
 
 pub(super) struct Functions {
     client: Client,
+    pace: Arc<Pace>,
     /// One package in memory at a time: an upload holds it three times over, as bytes, as base64 and as a request.
     upload: Semaphore,
 }
 
 impl Functions {
-    pub(super) fn new(config: &SdkConfig) -> Self {
+    pub(super) fn new(config: &SdkConfig, pace: Arc<Pace>) -> Self {
         let config =
             aws_sdk_lambda::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
-        Self { client: Client::from_conf(config), upload: Semaphore::new(1) }
+        Self { client: Client::from_conf(config), pace, upload: Semaphore::new(1) }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, FunctionState>, CloudError> {
@@ -53,6 +56,7 @@ impl Functions {
     ) -> Result<Option<(Function, FunctionState)>, CloudError> {
         let name = names.function(function);
         // GetFunction has a quota of its own, ten times that of GetFunctionConfiguration, and brings the tags.
+        self.pace.keep("GetFunction", &[Rate::GET_FUNCTION]).await?;
         let answer = self.client.get_function().function_name(&name).send().await;
         let Some(answer) = absent(answer.map_err(failed("GetFunction", &name)))? else { return Ok(None) };
         if let Some(error) = answer.tags_error {
@@ -72,6 +76,7 @@ impl Functions {
     }
 
     async fn permissions(&self, name: &str) -> Result<Vec<Permission>, CloudError> {
+        self.pace.keep("GetPolicy", &[Rate::FUNCTIONS]).await?;
         let answer = self.client.get_policy().function_name(name).send().await;
         let answer = absent(answer.map_err(failed("GetPolicy", name)))?;
         let document = Document::parse(answer.and_then(|answer| answer.policy).as_deref().unwrap_or("{}"));
@@ -79,6 +84,7 @@ impl Functions {
     }
 
     pub(super) async fn apply(&self, step: &FunctionStep) -> Result<(), CloudError> {
+        self.pace.keep("Call", &[Rate::FUNCTIONS]).await?;
         match step {
             FunctionStep::Create { package, architecture, configuration, tags } => {
                 self.create(package, *architecture, configuration, tags).await
@@ -191,6 +197,7 @@ impl Functions {
         let mut marker = None;
         let mut pages = Pages::of(OPERATION, &whose);
         loop {
+            self.pace.keep(OPERATION, &[Rate::FUNCTIONS]).await?;
             let call = self.client.list_event_source_mappings().set_function_name(name.clone()).set_marker(marker);
             let answer = absent(call.send().await.map_err(failed(OPERATION, &whose)))?;
             let Some(answer) = answer else { return Ok(None) };
@@ -203,6 +210,7 @@ impl Functions {
     }
 
     pub(super) async fn apply_source(&self, step: &SourceStep) -> Result<(), CloudError> {
+        self.pace.keep("Call", &[Rate::FUNCTIONS]).await?;
         match step {
             SourceStep::Create { id, function_name, source_arn, source, tags } => {
                 let Source { batch_size, concurrency_max, bisects, giving_up } = source;

@@ -36,13 +36,14 @@ pub fn count(scene: &Scene, operation: &str) -> usize {
 
 /// Puts the scene's operator behind a gateway of its own, with a pace of its own. Its story must delete the stack,
 /// because the gateway ends with the story.
-pub async fn behind(scene: &mut Scene, pace: Pace) -> Result<Gateway> {
+pub async fn behind(scene: &mut Scene, pace: Pace, arguments: &[&str]) -> Result<Gateway> {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let settings = Settings { pace, ..Settings::default() };
     let gateway = Gateway::start(listen, scene.testbed.aws().emulator(), settings).await?;
     // It may not have begun to listen for a polite request.
     scene.kill_operator()?;
-    scene.start_operator_with(&["--aws-endpoint-url", &format!("http://{}", gateway.address())])?;
+    let url = format!("http://{}", gateway.address());
+    scene.start_operator_with(&[&["--aws-endpoint-url", &url], arguments].concat())?;
     Ok(gateway)
 }
 
@@ -52,14 +53,20 @@ pub async fn says(scene: &Scene, part: &str, reason: &str, words: &[&str]) -> Re
         .until(&format!("{part} to say {reason}"), |object| {
             let ready = condition(object, "Ready").context("no condition Ready")?;
             ensure_eq!(ready["status"], "False", "Ready");
-            let found = condition(object, part).with_context(|| format!("no condition {part}"))?;
-            ensure_eq!((&found["status"], &found["reason"]), (&json!("False"), &json!(reason)), "{part}");
-            let message = found["message"].as_str().unwrap_or_default();
-            let missing: Vec<&&str> = words.iter().filter(|word| !message.contains(**word)).collect();
-            ensure!(missing.is_empty(), "{missing:?} is not in {message}");
-            Ok(())
+            ensure_says(object, part, reason, words)
         })
         .await
+}
+
+/// Fails unless a condition is not True for this reason and says all these words.
+pub fn ensure_says(object: &Value, kind: &str, reason: &str, words: &[&str]) -> Result<()> {
+    let found = condition(object, kind).with_context(|| format!("no condition {kind}"))?;
+    ensure!(found["status"] != "True", "{kind} is True");
+    ensure_eq!(found["reason"].as_str(), Some(reason), "reason of {found}");
+    let message = found["message"].as_str().unwrap_or_default();
+    let missing: Vec<&&str> = words.iter().filter(|word| !message.contains(**word)).collect();
+    ensure!(missing.is_empty(), "{missing:?} is not in {message}");
+    Ok(())
 }
 
 /// Fails unless there is one of everything, it works, another look finds nothing to do, and no log has a package.

@@ -23,7 +23,7 @@ fn made_and_refused(gateway: &Gateway, scene: &Scene, operation: &str) -> (usize
 #[ignore = "slow: make test-faults"]
 fn a_function_that_is_pending_or_in_progress_gets_each_change_once_and_in_the_end_all() -> Result<()> {
     scene("states").play_from_the_start(async |scene| {
-        let gateway = behind(scene, Pace { function: SLOWLY, ..Pace::QUICK }).await?;
+        let gateway = behind(scene, Pace { function: SLOWLY, ..Pace::QUICK }, &[]).await?;
         scene.apply().await?;
         says(scene, "Functions", "Waiting", &["is Pending"]).await?;
         scene.ready().await?;
@@ -54,7 +54,7 @@ fn a_function_that_is_pending_or_in_progress_gets_each_change_once_and_in_the_en
 #[ignore = "slow: make test-faults"]
 fn an_event_source_that_is_stuck_keeps_its_function_role_and_queues_until_it_is_gone() -> Result<()> {
     scene("stuck").play_from_the_start(async |scene| {
-        let gateway = behind(scene, Pace { source: SLOWLY, ..Pace::QUICK }).await?;
+        let gateway = behind(scene, Pace { source: SLOWLY, ..Pace::QUICK }, &[]).await?;
         scene.apply().await?;
         says(scene, "Functions", "Waiting", &["event source", "is Creating"]).await?;
         eventually(PATIENCE, "three event sources", async || {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Injected, When};
-use sumu_tests::stack::condition;
-use sumu_tests::{Context, Result, ensure, ensure_eq};
+use sumu_tests::{Context, Result, ensure};
 
+use super::common::{self, ensure_says};
 use crate::scene::{Scene, ensure_complete};
 
 /// How many calls change something while a stack is made and nothing goes wrong.
@@ -18,7 +18,7 @@ const LINE_MAX: usize = 8 * 1024;
 
 /// Injects a fault of this scene's operator.
 pub fn inject(scene: &Scene, calls: Calls, when: When, act: Act) -> Injected {
-    scene.testbed.aws().gateway().inject(Fault::of(calls, act).by(scene.key()).when(when))
+    common::inject(scene, Fault::of(calls, act).when(when))
 }
 
 /// A fault of one operation.
@@ -69,18 +69,8 @@ pub async fn becomes_whole(scene: &mut Scene, extra: usize) -> Result<()> {
 
 /// Waits until a condition is not True for this reason and says all these words.
 pub async fn told(scene: &Scene, kind: &str, reason: &str, words: &[&str]) -> Result<Value> {
-    scene
-        .until(&format!("{kind} to say {reason}"), |object| {
-            let found = condition(object, kind).context("there is no such condition")?;
-            ensure!(found["status"] != "True", "it is True");
-            ensure_eq!(found["reason"].as_str(), Some(reason), "reason of {found}");
-            let message = found["message"].as_str().unwrap_or_default();
-            for word in words {
-                ensure!(message.contains(word), "no {word} in {message}");
-            }
-            Ok(())
-        })
-        .await
+    let what = format!("{kind} to say {reason}");
+    scene.until(&what, |object| ensure_says(object, kind, reason, words)).await
 }
 
 /// Asks for a look at once, as a person does who does not want to wait.
