@@ -32,7 +32,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::backoff::{self, History};
 use crate::cloud::CloudError;
-use crate::cloud::aws::{Aws, Calls, counted};
+use crate::cloud::aws::{Aws, Calls, Purpose, counted};
 use crate::converge::{Pass, converge, look};
 use crate::desired::{Desired, Provision};
 use crate::metrics::{Metrics, Outcome};
@@ -92,6 +92,9 @@ pub enum Error {
     #[error("the object cannot be worked on")]
     Object(#[from] Invalid),
 }
+
+/// Of so many looks at a settled stack one reads everything; the others only what changes at all often.
+const WHOLE_LOOK_EVERY: u32 = 6;
 
 /// What every pass needs.
 struct Context {
@@ -179,17 +182,24 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
         cloud.forget_tags(&desired.names);
     }
     let is_suspended = stack.spec.suspend;
-    let is_check = context.memory.was_settled(&owner.uid);
-    let (result, calls) = if is_suspended {
-        counted(true, look(&*cloud, &desired)).await
-    } else {
-        counted(is_check, converge(&*cloud, &desired)).await
+    let is_settled = context.memory.was_settled(&owner.uid);
+    let is_glance =
+        !is_look_requested(stack) && context.memory.may_glance(&owner.uid, context.resync * WHOLE_LOOK_EVERY);
+    let purpose = if is_settled { Purpose::Check } else { Purpose::Change };
+    // A look is a large future, and three of them in one would not fit the stack of a thread.
+    let (result, calls) = match context.glance(is_glance, &cloud, &desired).await {
+        Some(seen) => seen,
+        None if is_suspended => counted(Purpose::Check, Box::pin(look(&*cloud, &desired))).await,
+        None => counted(purpose, Box::pin(converge(&*cloud, &desired))).await,
     };
     let pass = match result {
         Ok(pass) => pass,
         Err(error) => return context.unseen(stack, owner, stacks, &error).await,
     };
     context.memory.saw(&owner.uid, pass.plan.is_settled());
+    if pass.plan.is_settled() && calls.purpose() != Purpose::Glance {
+        context.memory.saw_whole(&owner.uid);
+    }
     if !is_suspended {
         context.metrics.planned(&pass.plan.steps);
         if !pass.plan.steps.is_empty() && context.memory.was_settled(&owner.uid) {
@@ -216,7 +226,7 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
     };
     let names = Names::of(owner, cloud.account().clone());
     let desired = Desired::nothing(owner.clone(), names, !stack.spec.connections.deletion_protection);
-    let (result, calls) = counted(false, converge(&*cloud, &desired)).await;
+    let (result, calls) = counted(Purpose::Change, Box::pin(converge(&*cloud, &desired))).await;
     let pass = match result {
         Ok(pass) => pass,
         Err(error) => return context.unseen(stack, owner, stacks, &error).await,
@@ -266,6 +276,22 @@ impl Context {
             Stopped::Unseen(error) => self.unseen(stack, owner, stacks, error).await,
             Stopped::Moved(invalid) => self.refuse(stack, owner, stacks, invalid).await,
         }
+    }
+
+    /// A glance at a stack that was in place a while ago. It counts only if it is still in place: what has changed is looked
+    /// at as a whole before anything is done about it.
+    async fn glance(
+        &self,
+        is_enough: bool,
+        cloud: &Aws,
+        desired: &Desired,
+    ) -> Option<(Result<Pass, CloudError>, Arc<Calls>)> {
+        if !is_enough {
+            return None;
+        }
+        let (result, calls) = counted(Purpose::Glance, Box::pin(look(cloud, desired))).await;
+        let is_in_place = result.as_ref().is_ok_and(|pass| pass.plan.is_settled());
+        is_in_place.then_some((result, calls))
     }
 
     fn after(&self, pass: &Pass, owner: &Owner, attempt: u32) -> Duration {
@@ -380,6 +406,7 @@ impl Context {
         let stack = full_name(stack);
         info!(
             stack,
+            whole_look = calls.purpose() != Purpose::Glance,
             aws_reads = calls.reads(),
             aws_writes = calls.writes(),
             steps = pass.plan.steps.len(),

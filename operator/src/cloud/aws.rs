@@ -33,7 +33,7 @@ use crate::stack::Location;
 use crate::stack::name::{Account, Names, Owner, Tags};
 #[cfg(test)]
 pub(crate) use calls::tests;
-pub use calls::{Attempt, Calls, attempts, counted};
+pub use calls::{Attempt, Calls, Purpose, attempts, counted};
 use pace::Pace;
 pub use pace::{Held, held};
 

@@ -22,6 +22,8 @@ struct Remembered {
     due: Option<Instant>,
     /// Whether the last pass saw the spec as it is now in place.
     is_settled: bool,
+    /// When that was last seen by a look at everything.
+    looked_whole: Option<Instant>,
     /// The steps of the last pass, as one number, and how often they came before.
     steps: u64,
     repeats: u32,
@@ -138,6 +140,18 @@ impl Memory {
         self.lock().get(uid).is_some_and(|remembered| remembered.is_settled)
     }
 
+    /// Whether a glance is enough: everything was in place, and a look at all of it is not long ago.
+    pub(super) fn may_glance(&self, uid: &str, whole_every: Duration) -> bool {
+        let all = self.lock();
+        let looked = all.get(uid).filter(|remembered| remembered.is_settled).and_then(|it| it.looked_whole);
+        looked.is_some_and(|looked| looked.elapsed() < whole_every)
+    }
+
+    /// Notes that everything was looked at and is in place.
+    pub(super) fn saw_whole(&self, uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default().looked_whole = Some(Instant::now());
+    }
+
     /// How long there is still to wait, when nobody but us has changed the object since the last pass: our own
     /// write of the status comes back as an event.
     pub(super) fn not_before(&self, uid: &str, version: Option<&str>) -> Option<Duration> {
@@ -206,6 +220,18 @@ mod tests {
         assert!(memory.was_settled("u"));
         memory.count("u", Some(2));
         assert!(!memory.was_settled("u"));
+    }
+
+    #[test]
+    fn a_glance_is_enough_only_after_a_whole_look_and_only_for_what_is_in_place() {
+        let memory = Memory::default();
+        let hour = Duration::from_hours(1);
+        memory.remember("u", None, Instant::now(), true);
+        assert!(!memory.may_glance("u", hour), "nobody has looked at everything");
+        memory.saw_whole("u");
+        assert!(memory.may_glance("u", hour) && !memory.may_glance("u", Duration::ZERO));
+        memory.remember("u", None, Instant::now(), false);
+        assert!(!memory.may_glance("u", hour), "it is not in place");
     }
 
     #[test]

@@ -222,6 +222,25 @@ fn what_was_deleted_behind_its_back_is_made_again_and_works() -> Result<()> {
     })
 }
 
+#[test]
+fn what_only_a_look_at_everything_shows_is_put_right_too() -> Result<()> {
+    scene("seldom").resync_seconds(1).play(async |scene| {
+        let (sdk, prefix) = (scene.sdk().await, names_begin(&scene.status)?.to_owned());
+        let before = snapshot::take(&sdk, &prefix).await?;
+        // There is a glance, which does not ask for roles, before and after this.
+        scene.more_passes(2).await?;
+        let statement = json!({"Effect": "Deny", "Action": "sqs:*", "Resource": "*"});
+        let other = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+        let iam = aws_sdk_iam::Client::new(&sdk);
+        let put = iam.put_role_policy().role_name(format!("{prefix}-pusher")).policy_name("sumu");
+        put.policy_document(other).send().await?;
+        becomes(&sdk, &prefix, &before).await?;
+        scene.more_passes(1).await?;
+        scene.ready().await?;
+        Ok(())
+    })
+}
+
 async fn delete_one_of_everything(scene: &Scene, sdk: &SdkConfig, prefix: &str, api: &str) -> Result<()> {
     aws_sdk_apigatewayv2::Client::new(sdk).delete_api().api_id(api).send().await?;
     let routes = format!("{prefix}-routes");

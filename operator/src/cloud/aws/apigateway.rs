@@ -14,10 +14,11 @@ use aws_sdk_apigatewayv2::types::{AuthorizationType, AuthorizerType, Integration
 use super::answers::NoEmptyAnswers;
 use super::calls::CallCounter;
 use super::pace::{Pace, Rate};
-use super::recent::Recent;
+use super::recent::{KNOWN_FOR, Recent};
 use super::{deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::desired::gateway::{AUTHORIZER_NAME, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
+use crate::observed::{AuthorizerState, IntegrationState};
 use crate::plan::step::{GatewayStep, RouteInput, StageInput};
 use crate::stack::name::Tags;
 
@@ -32,6 +33,9 @@ pub(super) struct Gateway {
     pub(super) made: Recent<String>,
     /// When deployments were first seen to have failed, by id. Neither clock but ours is asked.
     pub(super) failures: Recent<Instant>,
+    /// What seldom changes, by the API's id or with the route's, for glances.
+    pub(super) known: Recent<(Tags, Vec<AuthorizerState>, Vec<IntegrationState>)>,
+    pub(super) known_responses: Recent<Vec<String>>,
 }
 
 impl Gateway {
@@ -45,6 +49,8 @@ impl Gateway {
             pace,
             made: Recent::default(),
             failures: Recent::lasting(FAILURES_KNOWN_FOR),
+            known: Recent::lasting(KNOWN_FOR),
+            known_responses: Recent::lasting(KNOWN_FOR),
         }
     }
 

@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 
 use super::answers::Pages;
 use super::apigateway::Gateway;
+use super::calls::remembered;
 use super::pace::Rate;
 use super::{absent, failed, unexpected};
 use crate::cloud::CloudError;
@@ -82,16 +83,15 @@ impl Gateway {
 
     async fn read_inside(&self, api: &mut ApiState, names: &Names) -> Result<(), CloudError> {
         let id = api.id.clone();
-        let tags = async {
+        let seldom = async {
             let arn = names.api_arn(&id);
             self.pace.keep("GetTags", &[Rate::GATEWAY]).await?;
             let answer = self.client.get_tags().resource_arn(&arn).send().await.map_err(failed("GetTags", &id))?;
-            Ok(tags(answer.tags.as_ref()))
+            let (authorizers, integrations) = tokio::try_join!(self.authorizers(&id), self.integrations(&id))?;
+            Ok((tags(answer.tags.as_ref()), authorizers, integrations))
         };
-        (api.tags, api.authorizers, api.integrations, api.routes, api.deployments, api.stages) = tokio::try_join!(
-            tags,
-            self.authorizers(&id),
-            self.integrations(&id),
+        ((api.tags, api.authorizers, api.integrations), api.routes, api.deployments, api.stages) = tokio::try_join!(
+            remembered(&self.known, &id, seldom),
             self.routes(&id),
             self.deployments(&id),
             self.stages(&id),
@@ -151,13 +151,19 @@ impl Gateway {
             .iter_mut()
             .filter(|route| desired::gateway::Gateway::routes().any(|ours| ours.key == route.key && ours.replies));
         try_join_all(replying.map(|route| async {
-            let call = self.client.get_route_responses().api_id(api_id).route_id(&route.id);
-            let responses = all_items!(self, call.clone(), "GetRouteResponses", &route.key);
-            route.responses = responses.into_iter().filter_map(|response| response.route_response_key).collect();
+            let read = self.responses(api_id, &route.id, &route.key);
+            let name = format!("{api_id}/{}", route.id);
+            route.responses = remembered(&self.known_responses, &name, read).await?;
             Ok::<_, CloudError>(())
         }))
         .await?;
         Ok(found)
+    }
+
+    async fn responses(&self, api_id: &str, route_id: &str, route_key: &str) -> Result<Vec<String>, CloudError> {
+        let call = self.client.get_route_responses().api_id(api_id).route_id(route_id);
+        let found = all_items!(self, call.clone(), "GetRouteResponses", route_key);
+        Ok(found.into_iter().filter_map(|response| response.route_response_key).collect())
     }
 
     async fn deployments(&self, api_id: &str) -> Result<Vec<DeploymentState>, CloudError> {

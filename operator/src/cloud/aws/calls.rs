@@ -16,23 +16,41 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-use crate::cloud::Kind;
+use super::recent::Recent;
 use crate::cloud::error::classify;
+use crate::cloud::{CloudError, Kind};
 
 tokio::task_local! {
     static CALLS: Arc<Calls>;
 }
 
+/// What calls are made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// Somebody waits for it.
+    #[default]
+    Change,
+    /// To see whether everything is still as it was left. It gives way to others.
+    Check,
+    /// The same, but what seldom changes is not read again: see [`remembered`].
+    Glance,
+}
+
 /// How many calls went out.
 #[derive(Debug, Default)]
 pub struct Calls {
-    /// Whether nobody waits for them.
-    is_check: bool,
+    purpose: Purpose,
     reads: AtomicU32,
     writes: AtomicU32,
 }
 
 impl Calls {
+    /// What they were made for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
     /// Calls that change nothing.
     #[must_use]
     pub fn reads(&self) -> u32 {
@@ -63,17 +81,31 @@ pub fn attempts() -> &'static Family<Attempt, Counter> {
     &ATTEMPTS
 }
 
-/// Runs a future and counts the calls that it makes, retries of the SDK included. Those of a check, for which nobody
-/// waits, give way to others.
-pub async fn counted<T>(is_check: bool, future: impl Future<Output = T>) -> (T, Arc<Calls>) {
-    let calls = Arc::new(Calls { is_check, ..Calls::default() });
+/// Runs a future and counts the calls that it makes, retries of the SDK included.
+pub async fn counted<T>(purpose: Purpose, future: impl Future<Output = T>) -> (T, Arc<Calls>) {
+    let calls = Arc::new(Calls { purpose, ..Calls::default() });
     let result = CALLS.scope(Arc::clone(&calls), future).await;
     (result, calls)
 }
 
 /// Whether nobody waits for what is being called.
 pub(super) fn is_check() -> bool {
-    CALLS.try_with(|calls| calls.is_check).unwrap_or(false)
+    CALLS.try_with(|calls| calls.purpose != Purpose::Change).unwrap_or(false)
+}
+
+/// What `read` has told when it was asked for this name last, if this is a glance, and otherwise what it tells now.
+pub(super) async fn remembered<T: Clone>(
+    known: &Recent<T>,
+    name: &str,
+    read: impl Future<Output = Result<T, CloudError>>,
+) -> Result<T, CloudError> {
+    let is_glance = CALLS.try_with(|calls| calls.purpose == Purpose::Glance).unwrap_or(false);
+    if let Some(value) = known.get(name).filter(|_| is_glance) {
+        return Ok(value);
+    }
+    let value = read.await?;
+    known.put(name, value.clone());
+    Ok(value)
 }
 
 /// Put into every client.

@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::types::{
 use futures::future::try_join_all;
 
 use super::answers::{NoEmptyAnswers, Pages};
-use super::calls::CallCounter;
-use super::recent::Recent;
+use super::calls::{CallCounter, remembered};
+use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::desired::tables::Table;
@@ -24,6 +24,8 @@ pub(super) struct Tables {
     client: Client,
     /// Tags of the tables that we made lately, by name.
     made: Recent<Tags>,
+    /// Tags and attribute of time to live, for glances.
+    known: Recent<(Tags, Option<String>)>,
 }
 
 impl Tables {
@@ -32,7 +34,7 @@ impl Tables {
             .interceptor(CallCounter)
             .interceptor(NoEmptyAnswers)
             .build();
-        Self { client: Client::from_conf(config), made: Recent::default() }
+        Self { client: Client::from_conf(config), made: Recent::default(), known: Recent::lasting(KNOWN_FOR) }
     }
 
     pub(super) async fn read(&self, names: &Names, owner: &Owner) -> Result<BTreeMap<TableId, TableState>, CloudError> {
@@ -52,13 +54,13 @@ impl Tables {
         let table = answer.table.ok_or_else(|| unexpected("DescribeTable", &name, "the answer has no table"))?;
         let mut state = state(&table, names.table_arn(id));
         if state.is_active() {
-            state.tags = self.tags(&name, &state.arn).await?;
-            if state.tags.is_empty() {
-                state.tags = self.made.get(&name).unwrap_or_default();
-            }
-            if id == TableId::Connections {
-                state.ttl_attribute = self.ttl_attribute(&name).await?;
-            }
+            let rest = async {
+                let ttl = if id == TableId::Connections { self.ttl_attribute(&name).await? } else { None };
+                Ok((self.tags(&name, &state.arn).await?, ttl))
+            };
+            let (tags, ttl_attribute) = remembered(&self.known, &name, rest).await?;
+            state.ttl_attribute = ttl_attribute;
+            state.tags = if tags.is_empty() { self.made.get(&name).unwrap_or_default() } else { tags };
         } else {
             // DynamoDB does not tell the tags of a table that is coming or going. Until it does, the table is only
             // waited for, so that taking it for ours can do no harm.

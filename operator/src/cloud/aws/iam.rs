@@ -10,8 +10,8 @@ use percent_encoding::percent_decode_str;
 use sumu_contract::Function;
 
 use super::answers::NoEmptyAnswers;
-use super::calls::CallCounter;
-use super::recent::Recent;
+use super::calls::{CallCounter, remembered};
+use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::desired::policy::Document;
@@ -24,13 +24,15 @@ pub(super) struct Roles {
     client: Client,
     /// The roles that we made lately and that IAM has not shown yet, by name. Otherwise they would be made again.
     made: Recent<RoleState>,
+    /// Whole roles, for glances.
+    known: Recent<Option<RoleState>>,
 }
 
 impl Roles {
     pub(super) fn new(config: &SdkConfig) -> Self {
         let config =
             aws_sdk_iam::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
-        Self { client: Client::from_conf(config), made: Recent::default() }
+        Self { client: Client::from_conf(config), made: Recent::default(), known: Recent::lasting(KNOWN_FOR) }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, RoleState>, CloudError> {
@@ -40,13 +42,18 @@ impl Roles {
 
     async fn read_one(&self, function: Function, names: &Names) -> Result<Option<(Function, RoleState)>, CloudError> {
         let name = names.function(function);
-        let answer = self.client.get_role().role_name(&name).send().await;
-        let shown = match absent(answer.map_err(failed("GetRole", &name)))? {
-            None => self.made.get(&name),
+        let role = remembered(&self.known, &name, self.read_whole(&name)).await?;
+        Ok(role.map(|role| (function, role)))
+    }
+
+    async fn read_whole(&self, name: &str) -> Result<Option<RoleState>, CloudError> {
+        let answer = self.client.get_role().role_name(name).send().await;
+        let shown = match absent(answer.map_err(failed("GetRole", name)))? {
+            None => self.made.get(name),
             Some(answer) => {
                 // From now on, what is not shown is not there.
-                self.made.forget(&name);
-                let role = answer.role.ok_or_else(|| unexpected("GetRole", &name, "the answer has no role"))?;
+                self.made.forget(name);
+                let role = answer.role.ok_or_else(|| unexpected("GetRole", name, "the answer has no role"))?;
                 Some(RoleState {
                     tags: role.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect(),
                     trust: document(role.assume_role_policy_document.as_deref().unwrap_or_default()),
@@ -55,10 +62,10 @@ impl Roles {
             }
         };
         let Some(shown) = shown else { return Ok(None) };
-        let policy = self.client.get_role_policy().role_name(&name).policy_name(POLICY_NAME).send().await;
-        let policy = absent(policy.map_err(failed("GetRolePolicy", &name)))?;
+        let policy = self.client.get_role_policy().role_name(name).policy_name(POLICY_NAME).send().await;
+        let policy = absent(policy.map_err(failed("GetRolePolicy", name)))?;
         let policy = policy.map(|policy| document(&policy.policy_document));
-        Ok(Some((function, RoleState { policy, ..shown })))
+        Ok(Some(RoleState { policy, ..shown }))
     }
 
     pub(super) async fn apply(&self, step: &RoleStep) -> Result<(), CloudError> {

@@ -18,8 +18,9 @@ use sumu_contract::Function;
 use tokio::sync::Semaphore;
 
 use super::answers::{NoEmptyAnswers, Pages};
-use super::calls::CallCounter;
+use super::calls::{CallCounter, remembered};
 use super::pace::{Pace, Rate};
+use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::{CloudError, Kind};
 use crate::desired::functions::{GivingUp, Permission, Source};
@@ -33,6 +34,8 @@ use crate::sumu_stack::Architecture;
 pub(super) struct Functions {
     client: Client,
     pace: Arc<Pace>,
+    /// Permissions by the function's name, for glances.
+    known: Recent<Vec<Permission>>,
     /// One package in memory at a time: an upload holds it three times over, as bytes, as base64 and as a request.
     upload: Semaphore,
 }
@@ -41,7 +44,7 @@ impl Functions {
     pub(super) fn new(config: &SdkConfig, pace: Arc<Pace>) -> Self {
         let config =
             aws_sdk_lambda::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
-        Self { client: Client::from_conf(config), pace, upload: Semaphore::new(1) }
+        Self { client: Client::from_conf(config), pace, known: Recent::lasting(KNOWN_FOR), upload: Semaphore::new(1) }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, FunctionState>, CloudError> {
@@ -70,7 +73,9 @@ impl Functions {
         let permissions = match function {
             // Nobody invokes the watchdog: Lambda itself reads the stream.
             Function::Watchdog => Vec::new(),
-            Function::Authorizer | Function::Routes | Function::Pusher => self.permissions(&name).await?,
+            Function::Authorizer | Function::Routes | Function::Pusher => {
+                remembered(&self.known, &name, self.permissions(&name)).await?
+            }
         };
         Ok(Some((function, state(configuration, tags, permissions))))
     }

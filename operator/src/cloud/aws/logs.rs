@@ -8,8 +8,8 @@ use futures::future::try_join_all;
 use sumu_contract::Function;
 
 use super::answers::{NoEmptyAnswers, Pages};
-use super::calls::CallCounter;
-use super::recent::{Recent, TAGS_READ_EVERY};
+use super::calls::{CallCounter, remembered};
+use super::recent::{KNOWN_FOR, Recent, TAGS_READ_EVERY};
 use super::{absent, deleted, failed};
 use crate::cloud::CloudError;
 use crate::observed::LogGroupState;
@@ -20,6 +20,8 @@ pub(super) struct LogGroups {
     client: Client,
     /// Tags of log groups by ARN, with the time at which the group was made: another one of the same name is another.
     tags: Recent<(Option<i64>, Tags)>,
+    /// A stack's log groups by their names' beginning, for glances.
+    known: Recent<BTreeMap<Function, LogGroupState>>,
 }
 
 /// What the list tells of a log group.
@@ -34,10 +36,18 @@ impl LogGroups {
             .interceptor(CallCounter)
             .interceptor(NoEmptyAnswers)
             .build();
-        Self { client: Client::from_conf(config), tags: Recent::lasting(TAGS_READ_EVERY) }
+        Self {
+            client: Client::from_conf(config),
+            tags: Recent::lasting(TAGS_READ_EVERY),
+            known: Recent::lasting(KNOWN_FOR),
+        }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, LogGroupState>, CloudError> {
+        remembered(&self.known, &names.log_group_prefix(), self.read_all(names)).await
+    }
+
+    async fn read_all(&self, names: &Names) -> Result<BTreeMap<Function, LogGroupState>, CloudError> {
         let listed = self.list(&names.log_group_prefix()).await?;
         let ours =
             Function::ALL.into_iter().filter_map(|function| Some((function, listed.get(&names.log_group(function))?)));

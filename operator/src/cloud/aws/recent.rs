@@ -13,6 +13,9 @@ const LAG_MAX: Duration = Duration::from_mins(1);
 /// Tags of what only we use are read again once an hour: whose it is does not change from one look to the next.
 pub(super) const TAGS_READ_EVERY: Duration = Duration::from_hours(1);
 
+/// What a glance goes by is kept for longer than until the next whole look.
+pub(super) const KNOWN_FOR: Duration = Duration::from_hours(30);
+
 /// Values that were written lately.
 pub(super) struct Recent<T> {
     values: Mutex<BTreeMap<String, (Instant, T)>>,

@@ -10,7 +10,8 @@ use serde_json::json;
 use sumu_contract::Function;
 
 use super::answers::{NoEmptyAnswers, Pages};
-use super::calls::CallCounter;
+use super::calls::{CallCounter, remembered};
+use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::observed::{SubscriptionState, TopicState};
@@ -21,13 +22,15 @@ const REDRIVE: &str = "RedrivePolicy";
 
 pub(super) struct Topics {
     client: Client,
+    /// Dead-letter queues by the subscription's ARN, for glances.
+    known: Recent<Option<String>>,
 }
 
 impl Topics {
     pub(super) fn new(config: &SdkConfig) -> Self {
         let config =
             aws_sdk_sns::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
-        Self { client: Client::from_conf(config) }
+        Self { client: Client::from_conf(config), known: Recent::lasting(KNOWN_FOR) }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<TopicId, TopicState>, CloudError> {
@@ -75,7 +78,8 @@ impl Topics {
         }
         // Only the pusher is subscribed by us; what others subscribe is theirs, and may not even have an ARN yet.
         for subscription in found.iter_mut().filter(|subscription| subscription.endpoint == pusher_arn) {
-            subscription.dead_letters_arn = self.dead_letters_arn(&subscription.arn).await?;
+            let read = self.dead_letters_arn(&subscription.arn);
+            subscription.dead_letters_arn = remembered(&self.known, &subscription.arn, read).await?;
         }
         Ok(found)
     }
