@@ -6,11 +6,13 @@ mod answers;
 mod apigateway;
 mod apigateway_read;
 mod calls;
+mod domains;
 mod dynamodb;
 mod iam;
 mod lambda;
 mod logs;
 mod recent;
+mod route53;
 mod sns;
 mod sqs;
 
@@ -46,6 +48,7 @@ pub struct Aws {
     functions: lambda::Functions,
     log_groups: logs::LogGroups,
     gateway: apigateway::Gateway,
+    domains: domains::Domains,
 }
 
 impl Aws {
@@ -56,15 +59,17 @@ impl Aws {
     pub async fn connect(location: &Location, endpoint_url: Option<&str>) -> Result<Self, CloudError> {
         let config = sdk_config(location, endpoint_url).await;
         let account = account(&config, &location.region).await?;
+        let gateway = apigateway::Gateway::new(&config);
         Ok(Self {
             account,
+            domains: domains::Domains::new(&config, gateway.client.clone()),
             tables: dynamodb::Tables::new(&config),
             queues: sqs::Queues::new(&config),
             topics: sns::Topics::new(&config),
             roles: iam::Roles::new(&config),
             functions: lambda::Functions::new(&config),
             log_groups: logs::LogGroups::new(&config),
-            gateway: apigateway::Gateway::new(&config),
+            gateway,
         })
     }
 
@@ -83,7 +88,12 @@ impl Aws {
 
 impl Cloud for Aws {
     async fn observe(&self, names: &Names, owner: &Owner) -> Result<Observed, CloudError> {
-        let (tables, queues, topics, roles, log_groups, functions, sources, apis) = tokio::try_join!(
+        let gateway = async {
+            let apis = self.gateway.read(names, owner).await?;
+            let domains = self.domains.read(&apis, names, owner).await?;
+            Ok((apis, domains))
+        };
+        let (tables, queues, topics, roles, log_groups, functions, sources, (apis, domains)) = tokio::try_join!(
             self.tables.read(names, owner),
             self.queues.read(names),
             self.topics.read(names),
@@ -91,7 +101,7 @@ impl Cloud for Aws {
             self.log_groups.read(names),
             self.functions.read(names),
             self.functions.read_sources(names),
-            self.gateway.read(names, owner),
+            gateway,
         )?;
         let mut foreign = BTreeSet::new();
         let functions = ours(functions, |f| &f.tags, ResourceId::Function, owner, &mut foreign);
@@ -107,6 +117,7 @@ impl Cloud for Aws {
                 .collect(),
             functions,
             apis,
+            domains,
             foreign,
         })
     }
@@ -121,6 +132,7 @@ impl Cloud for Aws {
             Step::Function(_, step) => self.functions.apply(step).await,
             Step::Source(_, step) => self.functions.apply_source(step).await,
             Step::Gateway(step) => self.gateway.apply(step).await,
+            Step::Domain(step) => self.domains.apply(step).await,
         }
     }
 }
