@@ -4,6 +4,8 @@
 mod api;
 #[path = "gateway/bench.rs"]
 mod bench;
+#[path = "gateway/domains.rs"]
+mod domains;
 #[path = "gateway/faults.rs"]
 mod faults;
 #[path = "gateway/forms.rs"]

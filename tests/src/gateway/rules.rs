@@ -1,5 +1,6 @@
 //! The rules, one file a service.
 
+pub(super) mod domains;
 pub(super) mod forms;
 pub(super) mod functions;
 pub(super) mod gateway;

@@ -48,7 +48,7 @@ impl Domains {
         if !apis.is_empty() && notes.is_empty() {
             return Ok(Observed::default());
         }
-        let found = match self.names(apis, &notes, names, owner).await {
+        let found = match Box::pin(self.names(apis, &notes, names, owner)).await {
             Err(error) if error.kind == Kind::Denied => {
                 return Ok(Observed { denied: Some(error.to_string()), ..Observed::default() });
             }
@@ -57,7 +57,7 @@ impl Domains {
         let mut observed = Observed { names: found.into_iter().collect(), ..Observed::default() };
         for name in notes.domains() {
             for (zone, _) in notes.zones(name) {
-                let state = match self.zones.records(zone, name).await {
+                let state = match Box::pin(self.zones.records(zone, name)).await {
                     Ok(Some(records)) => ZoneState::Records(records),
                     Ok(None) => ZoneState::Absent,
                     Err(error) if error.kind == Kind::Denied => ZoneState::Denied(error.to_string()),
@@ -82,7 +82,7 @@ impl Domains {
             let name = listed.domain_name.clone().unwrap_or_default();
             let mut state = state(listed, owner);
             if state.is_ours || notes.has(&name) {
-                state.mappings = self.mappings(&name, apis).await?;
+                state.mappings = Box::pin(self.mappings(&name, apis)).await?;
                 found.push((name, state));
             }
         }
@@ -99,18 +99,22 @@ impl Domains {
 
     pub(super) async fn apply(&self, step: &DomainStep) -> Result<(), CloudError> {
         match step {
-            DomainStep::Note { api_arn: arn, tags } | DomainStep::Tag { arn, tags } => self.tag(arn, tags).await,
-            DomainStep::Forget { api_arn, keys } => self.untag(api_arn, keys).await,
-            DomainStep::Create { name, certificate_arn, tags } => self.create(name, certificate_arn, tags).await,
-            DomainStep::SetCertificate { name, certificate_arn } => self.update(name, certificate_arn).await,
-            DomainStep::Delete { name } => self.delete(name).await,
-            DomainStep::Map { name, key, api_id, stage } => self.map(name, key, api_id, stage).await,
-            DomainStep::SetStage { name, id, key, api_id, stage } => {
-                self.set_stage((name, id), key, api_id, stage).await
+            DomainStep::Note { api_arn: arn, tags } | DomainStep::Tag { arn, tags } => {
+                Box::pin(self.tag(arn, tags)).await
             }
-            DomainStep::Unmap { name, id, key } => self.unmap(name, id, key).await,
+            DomainStep::Forget { api_arn, keys } => Box::pin(self.untag(api_arn, keys)).await,
+            DomainStep::Create { name, certificate_arn, tags } => {
+                Box::pin(self.create(name, certificate_arn, tags)).await
+            }
+            DomainStep::SetCertificate { name, certificate_arn } => Box::pin(self.update(name, certificate_arn)).await,
+            DomainStep::Delete { name } => Box::pin(self.delete(name)).await,
+            DomainStep::Map { name, key, api_id, stage } => Box::pin(self.map(name, key, api_id, stage)).await,
+            DomainStep::SetStage { name, id, key, api_id, stage } => {
+                Box::pin(self.set_stage((name, id), key, api_id, stage)).await
+            }
+            DomainStep::Unmap { name, id, key } => Box::pin(self.unmap(name, id, key)).await,
             DomainStep::ChangeRecords { name, zone_id, remove, add } => {
-                self.zones.change(zone_id, name, remove, add).await
+                Box::pin(self.zones.change(zone_id, name, remove, add)).await
             }
         }
     }

@@ -10,13 +10,15 @@ type Rate = (f64, f64);
 
 const ALL: Rate = (10.0, 40.0);
 const DEPLOYMENTS: Rate = (1.0 / 5.0, 1.0);
+/// Of each of the three.
+const DOMAINS: Rate = (1.0 / 30.0, 1.0);
 /// Published for REST APIs, and taken for others too.
 const DELETIONS: Rate = (1.0 / 30.0, 1.0);
 
 pub(in crate::gateway) const RULES: &[Rule] = &[Rule {
     name: "api-rate",
-    says: "An account makes 10 calls a second and 40 at once, one deployment in 5 s, and deletes one API in 30 s.",
-    source: "API Gateway Developer Guide, quotas: all control-plane actions, CreateDeployment, DeleteRestApi",
+    says: "An account makes 10 calls a second and 40 at once, one deployment in 5 s, deletes one API in 30 s, and makes, changes and deletes one domain name each in 30 s.",
+    source: "API Gateway Developer Guide, quotas: all control-plane actions, CreateDeployment, DeleteRestApi, CreateDomainName, UpdateDomainName, DeleteDomainName",
     service: Service::ApiGateway,
     operations: &[],
     act: Act::RefuseAtOnce(rate),
@@ -27,6 +29,9 @@ fn rate(call: &Call, facts: &Facts) -> Option<Refusal> {
     let own = match call.operation.as_str() {
         "CreateDeployment" => Some(("CreateDeployment", DEPLOYMENTS)),
         "DeleteApi" => Some(("DeleteApi", DELETIONS)),
+        "CreateDomainName" => Some(("CreateDomainName", DOMAINS)),
+        "UpdateDomainName" => Some(("UpdateDomainName", DOMAINS)),
+        "DeleteDomainName" => Some(("DeleteDomainName", DOMAINS)),
         _ => None,
     };
     let mut memory = facts.memory();
