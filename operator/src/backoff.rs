@@ -24,7 +24,7 @@ pub struct History {
 #[must_use]
 pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) -> Duration {
     let History { attempt, repeats } = history;
-    let failures = pass.failures.iter().map(|failure| after_error(failure.error.kind, repeats, chance, resync));
+    let failures = pass.failures.iter().map(|failure| after_failure(&failure.error, repeats, chance, resync));
     let waits = pass.plan.waits.iter().filter_map(|wait| match &wait.reason {
         // AWS needs a second or two for most things; what takes longer is asked for less often.
         WaitReason::Ready { .. } | WaitReason::Gone { .. } => {
@@ -35,7 +35,12 @@ pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) 
         WaitReason::Foreign(_)
         | WaitReason::Protected(_)
         | WaitReason::LostPrincipal { .. }
-        | WaitReason::Failed { .. } => Some(MINUTE),
+        | WaitReason::Failed { .. }
+        | WaitReason::Conflict(_)
+        | WaitReason::Absent { .. }
+        | WaitReason::Denied(_)
+        | WaitReason::Pending { .. }
+        | WaitReason::InUse { .. } => Some(MINUTE),
     });
     // Also when a part is stuck: the others go on, though not so fast that what has failed is pressed.
     let pause = if pass.failures.is_empty() { Duration::ZERO } else { SECOND * 2 };
@@ -57,6 +62,18 @@ fn after_progress(repeats: u32) -> Duration {
 #[must_use]
 pub fn after_look(error: &CloudError, attempt: u32, chance: f64, resync: Duration) -> Duration {
     after_error(error.kind, attempt, chance, resync)
+}
+
+/// API Gateway takes one call about a domain name in 30 s from a whole account, and what it refuses is mended outside the
+/// cluster: a certificate is issued, a domain name is let go.
+fn after_failure(error: &CloudError, attempt: u32, chance: f64, resync: Duration) -> Duration {
+    match error.kind {
+        _ if !error.operation.ends_with("DomainName") => after_error(error.kind, attempt, chance, resync),
+        Kind::Busy => SECOND * 10,
+        Kind::Throttled => SECOND * 31 + (SECOND * 10).mul_f64(chance),
+        Kind::Rejected => after_error(Kind::Quota, attempt, chance, resync),
+        kind => after_error(kind, attempt, chance, resync),
+    }
 }
 
 fn after_error(kind: Kind, attempt: u32, chance: f64, resync: Duration) -> Duration {
@@ -206,6 +223,19 @@ mod tests {
         let pass = Pass { failures: vec![failed(Kind::Rejected)], ..pass() };
         let [first, later] = [0, 9].map(|attempt| after_pass(&pass, history(attempt), 0.5, RESYNC));
         assert_eq!([first, later], [SECOND * 15, RESYNC]);
+    }
+
+    #[test]
+    fn a_call_about_a_domain_name_is_made_once_in_thirty_seconds_and_again_when_a_certificate_may_be_issued() {
+        let about_domain = |kind| {
+            let mut failure = failed(kind);
+            failure.error.operation = "CreateDomainName";
+            Pass { failures: vec![failure], ..pass() }
+        };
+        let after = |kind, repeats| after_pass(&about_domain(kind), history(repeats), 0.0, RESYNC);
+        assert_eq!([after(Kind::Throttled, 0), after(Kind::Throttled, 9)], [SECOND * 31; 2]);
+        assert_eq!([after(Kind::Rejected, 0), after(Kind::Rejected, 9)], [MINUTE, MINUTE * 5]);
+        assert_eq!([after(Kind::Busy, 0), after(Kind::Denied, 0)], [SECOND * 10, SECOND * 5]);
     }
 
     #[test]

@@ -10,8 +10,10 @@
 //! | [`roles`] | one least-privilege role a function |
 //! | [`functions`] | the four functions, who may invoke them and what feeds them |
 //! | [`gateway`] | the WebSocket API |
+//! | [`domain`] | the custom domain |
 //! | [`policy`] | IAM policy documents and when two are the same |
 
+pub mod domain;
 pub mod functions;
 pub mod gateway;
 pub mod policy;
@@ -26,6 +28,7 @@ use sumu_contract::Function;
 use crate::packages::{Package, Packages};
 use crate::stack::name::{Names, Owner, QueueId, SourceId, TableId, Tags, TopicId};
 use crate::stack::{Invalid, StackSpec};
+use domain::Domain;
 use functions::{FunctionConfig, Source};
 use gateway::Gateway;
 use queues::Queue;
@@ -57,6 +60,8 @@ pub struct Desired {
     pub sources: BTreeMap<SourceId, Source>,
     /// The WebSocket API.
     pub gateway: Option<Gateway>,
+    /// The custom domain.
+    pub domain: Option<Domain>,
     /// Whether a table that is protected from deletion may be unprotected to delete it.
     pub may_unprotect_tables: bool,
 }
@@ -97,7 +102,7 @@ impl Desired {
     /// The complete stack.
     ///
     /// # Errors
-    /// When the operator has no code for the functions' architecture.
+    /// When the operator has no code for the functions' architecture, or AWS is certain to refuse something.
     pub fn of(spec: &StackSpec, names: Names, provision: &Provision) -> Result<Self, Invalid> {
         let mut packages: BTreeMap<Function, Package> = BTreeMap::new();
         for function in Function::ALL {
@@ -118,6 +123,7 @@ impl Desired {
             functions: functions::of(spec, &packages, &provision.endpoints),
             sources: functions::sources(spec, &names),
             gateway: Some(gateway::of(spec, &names)),
+            domain: domain::of(spec, &names)?,
             may_unprotect_tables: !spec.deletion_protection,
             names,
         })
@@ -138,6 +144,7 @@ impl Desired {
             functions: BTreeMap::new(),
             sources: BTreeMap::new(),
             gateway: None,
+            domain: None,
             may_unprotect_tables,
         }
     }

@@ -3,6 +3,8 @@
 //! Only resources that carry the owner's tag are here; whatever else sits under one of our names is listed in
 //! [`Observed::foreign`] and is never touched.
 
+pub mod domain;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -12,6 +14,7 @@ use crate::desired::functions::{GivingUp, Permission};
 use crate::desired::policy::Document;
 use crate::stack::name::{QueueId, TableId, Tags, TopicId};
 use crate::sumu_stack::Architecture;
+use domain::Domains;
 
 /// What exists.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +35,8 @@ pub struct Observed {
     pub sources: Vec<SourceState>,
     /// The APIs with the owner's tag, the oldest first. More than one only after a create whose answer was lost.
     pub apis: Vec<ApiState>,
+    /// Custom domains.
+    pub domains: Domains,
     /// Resources under our names that are not ours.
     pub foreign: BTreeSet<ResourceId>,
 }
@@ -341,7 +346,7 @@ impl Observed {
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         // Without `..`, so that a new kind of resource cannot be forgotten here.
-        let Self { tables, queues, topics, log_groups, roles, functions, sources, apis, foreign: _ } = self;
+        let Self { tables, queues, topics, log_groups, roles, functions, sources, apis, domains, foreign: _ } = self;
         tables.is_empty()
             && queues.is_empty()
             && topics.is_empty()
@@ -350,5 +355,6 @@ impl Observed {
             && functions.is_empty()
             && sources.is_empty()
             && apis.is_empty()
+            && domains.is_nothing()
     }
 }

@@ -10,6 +10,7 @@
 //! - Steps of one lane depend on each other's order only as written; different lanes are independent.
 
 mod departures;
+mod domain;
 mod functions;
 mod gateway;
 mod queues;
@@ -47,10 +48,12 @@ pub enum Part {
     Functions,
     /// The WebSocket API.
     Gateway,
+    /// A domain name of the user's own for it.
+    CustomDomain,
 }
 
 impl Part {
-    /// All parts, in the order of the conditions.
+    /// The parts of every stack, in the order of the conditions.
     pub const ALL: [Self; 5] = [Self::Connections, Self::Notifications, Self::Messages, Self::Functions, Self::Gateway];
 
     /// The condition's type.
@@ -62,6 +65,7 @@ impl Part {
             Self::Messages => "Messages",
             Self::Functions => "Functions",
             Self::Gateway => "Gateway",
+            Self::CustomDomain => "CustomDomain",
         }
     }
 }
@@ -117,6 +121,33 @@ pub enum WaitReason {
         /// AWS's reason.
         reason: String,
     },
+    /// Something that carries no tag stands where ours should be, and is not ours. The sentence tells the remedy.
+    Conflict(String),
+    /// The spec names something that is not the stack's to make.
+    Absent {
+        /// What does not exist.
+        what: String,
+        /// What a person can do.
+        remedy: &'static str,
+    },
+    /// It may not be looked at, for this reason. Never taken for absence.
+    Denied(String),
+    /// AWS waits for a person.
+    Pending {
+        /// On what AWS is at work.
+        what: String,
+        /// AWS's word for it.
+        state: String,
+        /// What it waits for.
+        remedy: &'static str,
+    },
+    /// Somebody else uses it, so that it cannot be deleted.
+    InUse {
+        /// What cannot be deleted.
+        what: String,
+        /// What uses it.
+        by: String,
+    },
 }
 
 impl WaitReason {
@@ -126,6 +157,8 @@ impl WaitReason {
         match self {
             Self::Exists { .. } | Self::Ready { .. } | Self::Gone { .. } => true,
             Self::Foreign(_) | Self::Protected(_) | Self::LostPrincipal { .. } | Self::Failed { .. } => false,
+            Self::Conflict(_) | Self::Absent { .. } | Self::Denied(_) => false,
+            Self::Pending { .. } | Self::InUse { .. } => false,
         }
     }
 }
@@ -141,6 +174,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     functions::plan(desired, observed, &mut plan);
     functions::plan_sources(desired, observed, &mut plan);
     gateway::plan(desired, observed, &mut plan);
+    domain::plan(desired, observed, &mut plan);
     plan
 }
 
@@ -232,6 +266,11 @@ impl fmt::Display for WaitReason {
                 )
             }
             Self::Failed { what, reason } => write!(f, "AWS has given up on {what}: {reason}"),
+            Self::Conflict(sentence) => f.write_str(sentence),
+            Self::Absent { what, remedy } => write!(f, "{what} does not exist: {remedy}"),
+            Self::Denied(error) => f.write_str(error),
+            Self::Pending { what, state, remedy } => write!(f, "{what} is {state}: {remedy}"),
+            Self::InUse { what, by } => write!(f, "{what} stays while somebody else uses it: delete {by}"),
         }
     }
 }

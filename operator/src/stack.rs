@@ -5,6 +5,7 @@
 //! ignored in silence.
 
 pub mod name;
+pub mod note;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +13,7 @@ use std::fmt::Write as _;
 use sumu_contract::limits::ENVIRONMENT_BYTES_MAX;
 use sumu_contract::settings::{self, AuthorizerSettings, Settings};
 
-use crate::sumu_stack::{self, Architecture, DeletionPolicy, SumuStack, SumuStackSpec, Throttling};
+use crate::sumu_stack::{self, Architecture, CustomDomain, DeletionPolicy, SumuStack, SumuStackSpec, Throttling};
 use name::{Owner, Tags};
 
 /// A validated stack.
@@ -34,6 +35,8 @@ pub struct StackSpec {
     pub deletion_protection: bool,
     /// Limits of the stage.
     pub throttling: Throttling,
+    /// A domain name of the user's own.
+    pub custom_domain: Option<CustomDomain>,
     /// Where presence events go.
     pub presence_source: settings::PresenceSource,
     /// How long a user who has lost the last connection still counts as online.
@@ -113,8 +116,10 @@ impl StackSpec {
         let spec = &stack.spec;
         let mut tags = spec.tags.clone();
         tags.extend(owner.tags());
+        let location = Location::of(&spec.aws, default_region);
         Ok(Self {
-            location: Location::of(&spec.aws, default_region),
+            custom_domain: custom_domain(spec.gateway.custom_domain.as_ref(), &location.region)?,
+            location,
             stage_name: spec.stage_name.clone(),
             tags,
             authorizer: authorizer(&spec.authorizer)?,
@@ -168,6 +173,18 @@ fn authorizer(authorizer: &sumu_stack::Authorizer) -> Result<AuthorizerSettings,
     Ok(settings)
 }
 
+/// API Gateway takes only a certificate of the region that the API is in.
+fn custom_domain(domain: Option<&CustomDomain>, region: &str) -> Result<Option<CustomDomain>, Invalid> {
+    let of_certificate = domain.and_then(|domain| domain.certificate_arn.as_deref()?.split(':').nth(3));
+    if let Some(other) = of_certificate.filter(|other| *other != region) {
+        return Err(Invalid(format!(
+            "spec.gateway.customDomain.certificateArn is in {other} and the stack in {region}: API Gateway takes a \
+             certificate of the same region only; request or import one in {region}"
+        )));
+    }
+    Ok(domain.cloned())
+}
+
 /// What Lambda counts: the bytes of all names and values.
 fn environment_bytes(variables: &BTreeMap<String, String>) -> usize {
     variables.iter().map(|(name, value)| name.len() + value.len()).sum()
@@ -178,7 +195,6 @@ fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
     [
         ("spec.connections.pointInTimeRecovery", spec.connections.point_in_time_recovery),
         ("spec.gateway.accessLogs", spec.gateway.access_logs.as_ref().is_some_and(|logs| logs.enabled)),
-        ("spec.gateway.customDomain", spec.gateway.custom_domain.is_some()),
         ("spec.messages.subscriptions", !spec.messages.subscriptions.is_empty()),
         ("spec.messages.consumers", !spec.messages.consumers.is_empty()),
         ("spec.functions.package.s3", spec.functions.package.s3.is_some()),

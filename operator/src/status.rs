@@ -1,6 +1,7 @@
 //! What is reported about a stack, from what a pass saw and did. Pure: the caller brings the time.
 
 mod conditions;
+mod domain;
 pub mod events;
 
 use kube::core::error_boundary::InvalidObject;
@@ -83,7 +84,13 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
         Progress::Refused(_) | Progress::Unseen { .. } => previous.clone(),
         Progress::Passed(pass, desired) | Progress::Suspended(pass, desired) => {
             let stage = desired.gateway.as_ref().map(|gateway| gateway.stage_name.as_str());
-            described(&pass.observed, &desired.names, stage, context.endpoints)
+            let mut status = described(&pass.observed, &desired.names, stage, context.endpoints);
+            if let Some(want) = &desired.domain {
+                status.custom_domain = domain::described(want, &pass.observed);
+                let endpoint = status.endpoint.take();
+                status.endpoint = endpoint.map(|own| domain::endpoint(want, &pass.observed).unwrap_or(own));
+            }
+            status
         }
         Progress::Deleting(pass) => SumuStackStatus {
             aws: previous.aws.clone(),

@@ -192,7 +192,7 @@ pub struct Gateway {
     /// One line a request in CloudWatch Logs. No effect yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_logs: Option<AccessLogs>,
-    /// A domain name of your own. No effect yet.
+    /// A domain name of your own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_domain: Option<CustomDomain>,
 }
@@ -225,20 +225,26 @@ pub struct AccessLogs {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.hostedZoneId) || has(self.certificateArn)")
     .message("spec.gateway.customDomain.hostedZoneId needs certificateArn: alias records are made only for a domain name that this stack owns"))]
+#[x_kube(validation = Rule::new("!has(self.path) || !self.path.contains('/')")
+    .message("spec.gateway.customDomain.path has one level, without '/': API Gateway allows letters, digits and $-_.+!*'() in the path of a WebSocket API; join the words with '-'"))]
 pub struct CustomDomain {
     /// The domain name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    )]
     pub domain_name: String,
     /// The certificate in AWS Certificate Manager, same region. With it the stack owns the domain name in API
     /// Gateway; without it the domain name exists already and only the mapping is the stack's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048), regex(pattern = "^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$"))]
     pub certificate_arn: Option<String>,
-    /// The path under the domain name at which clients connect. The root when absent.
+    /// The path under the domain name at which clients connect, one level. The root when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 300), regex(pattern = "^[A-Za-z0-9$_.+!*'()/-]+$"))]
     pub path: Option<String>,
-    /// The Route 53 hosted zone in which alias records are made.
+    /// The Route 53 hosted zone in which alias records, A and AAAA, are made. A record of the same name that is
+    /// something else is left alone and told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = "^Z[A-Z0-9]+$"))]
     pub hosted_zone_id: Option<String>,

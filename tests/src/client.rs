@@ -63,18 +63,27 @@ pub struct Client {
 impl Client {
     /// Connects, which must succeed.
     pub async fn connect(url: &str, credentials: Credentials<'_>) -> Result<Self> {
-        match Self::try_connect(url, credentials).await? {
-            Ok(client) => Ok(client),
-            Err(refusal) => Err(Error::new(format!("{url} refused the client: {} {}", refusal.status, refusal.body))),
-        }
+        accepted(url, Self::try_connect(url, credentials).await?)
     }
 
     /// Connects with so small a receive buffer that the server's writes soon stop when nobody reads here.
     pub async fn connect_narrow(url: &str, credentials: Credentials<'_>) -> Result<Self> {
-        let work = handshake(url, credentials, Some(NARROW_BYTES));
+        let work = handshake(url, None, credentials, Some(NARROW_BYTES));
+        accepted(url, within(PATIENCE, "the WebSocket handshake", work).await?)
+    }
+
+    /// Connects to an address in the place of the one that DNS would give for the URL's host, and without TLS.
+    pub async fn connect_at(authority: &str, url: &str, credentials: Credentials<'_>) -> Result<Self> {
+        let work = handshake(url, Some(authority), credentials, None);
+        accepted(url, within(PATIENCE, "the WebSocket handshake", work).await?)
+    }
+
+    /// The same, which must be refused, and returns the HTTP status.
+    pub async fn refused_at(authority: &str, url: &str, credentials: Credentials<'_>) -> Result<u16> {
+        let work = handshake(url, Some(authority), credentials, None);
         match within(PATIENCE, "the WebSocket handshake", work).await? {
-            Ok(client) => Ok(client),
-            Err(refusal) => Err(Error::new(format!("{url} refused the client: {} {}", refusal.status, refusal.body))),
+            Ok(_) => Err(Error::new(format!("{url} accepted the client"))),
+            Err(refusal) => Ok(refusal.status),
         }
     }
 
@@ -91,7 +100,7 @@ impl Client {
     /// The handshake is our own, because a strict client of a library hides the body of a refusal, and a subprotocol
     /// that was not chosen.
     pub async fn try_connect(url: &str, credentials: Credentials<'_>) -> Result<Result<Self, Refusal>> {
-        let work = handshake(url, credentials, None);
+        let work = handshake(url, None, credentials, None);
         within(PATIENCE, "the WebSocket handshake", work).await.with_context(|| format!("cannot connect to {url}"))
     }
 
@@ -209,8 +218,13 @@ impl Client {
     }
 }
 
+fn accepted(url: &str, answer: Result<Client, Refusal>) -> Result<Client> {
+    answer.map_err(|refusal| Error::new(format!("{url} refused the client: {} {}", refusal.status, refusal.body)))
+}
+
 async fn handshake(
     url: &str,
+    at: Option<&str>,
     credentials: Credentials<'_>,
     receive_buffer: Option<u32>,
 ) -> Result<Result<Client, Refusal>> {
@@ -218,7 +232,10 @@ async fn handshake(
     let authority = uri.authority().context("no host in the URL")?.as_str();
     let key = generate_key();
     let request = request(&uri, authority, &key, credentials);
-    let mut stream = connected(&uri, receive_buffer).await?;
+    let mut stream = match at {
+        Some(authority) => connected(&format!("ws://{authority}").parse()?, receive_buffer).await?,
+        None => connected(&uri, receive_buffer).await?,
+    };
     stream.write_all(request.as_bytes()).await?;
     let (head, rest) = read_head(&mut stream).await?;
     let mut lines = head.lines();

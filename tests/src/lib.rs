@@ -15,6 +15,7 @@
 //! | [`operator`] | `sumu-operator run` as a process, and what its log tells |
 //! | [`client`] | a WebSocket client |
 //! | [`backend`] | plain boto3 |
+//! | [`certificate`] | certificates of AWS Certificate Manager |
 //! | [`document`] | the blocks of a document, which tests run |
 //! | [`guard`] | child processes that cannot outlive us |
 //! | [`folder`] | logs and files of a run, and their removal |
@@ -29,6 +30,7 @@
 pub mod account;
 pub mod aws;
 pub mod backend;
+pub mod certificate;
 pub mod client;
 pub mod delivery;
 pub mod document;

@@ -6,6 +6,8 @@ mod api;
 mod bench;
 #[path = "gateway/callers.rs"]
 mod callers;
+#[path = "gateway/domains.rs"]
+mod domains;
 #[path = "gateway/faults.rs"]
 mod faults;
 #[path = "gateway/forms.rs"]

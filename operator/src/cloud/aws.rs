@@ -6,12 +6,14 @@ mod answers;
 mod apigateway;
 mod apigateway_read;
 mod calls;
+mod domains;
 mod dynamodb;
 mod iam;
 mod lambda;
 mod logs;
 mod pace;
 mod recent;
+mod route53;
 mod sns;
 mod sqs;
 
@@ -50,6 +52,7 @@ pub struct Aws {
     functions: lambda::Functions,
     log_groups: logs::LogGroups,
     gateway: apigateway::Gateway,
+    domains: domains::Domains,
 }
 
 impl Aws {
@@ -61,15 +64,17 @@ impl Aws {
         let config = sdk_config(location, endpoint_url).await;
         let account = account(&config, &location.region).await?;
         let pace = if is_paced { Pace::of(&account) } else { Arc::default() };
+        let gateway = apigateway::Gateway::new(&config, Arc::clone(&pace));
         Ok(Self {
             account,
+            domains: domains::Domains::new(&config, gateway.client.clone(), Arc::clone(&pace)),
             tables: dynamodb::Tables::new(&config),
             queues: sqs::Queues::new(&config),
             topics: sns::Topics::new(&config),
             roles: iam::Roles::new(&config),
-            functions: lambda::Functions::new(&config, Arc::clone(&pace)),
+            functions: lambda::Functions::new(&config, pace),
             log_groups: logs::LogGroups::new(&config),
-            gateway: apigateway::Gateway::new(&config, pace),
+            gateway,
         })
     }
 
@@ -88,15 +93,21 @@ impl Aws {
 
 impl Cloud for Aws {
     async fn observe(&self, names: &Names, owner: &Owner) -> Result<Observed, CloudError> {
-        let (tables, queues, topics, roles, log_groups, functions, sources, apis) = tokio::try_join!(
-            self.tables.read(names, owner),
-            self.queues.read(names),
-            self.topics.read(names),
-            self.roles.read(names),
-            self.log_groups.read(names),
-            self.functions.read(names),
-            self.functions.read_sources(names),
-            self.gateway.read(names, owner),
+        let gateway = async {
+            let apis = Box::pin(self.gateway.read(names, owner)).await?;
+            let domains = Box::pin(self.domains.read(&apis, names, owner)).await?;
+            Ok((apis, domains))
+        };
+        // Each in a box of its own: the SDK's futures are so large that all of them together are more than a stack.
+        let (tables, queues, topics, roles, log_groups, functions, sources, (apis, domains)) = tokio::try_join!(
+            Box::pin(self.tables.read(names, owner)),
+            Box::pin(self.queues.read(names)),
+            Box::pin(self.topics.read(names)),
+            Box::pin(self.roles.read(names)),
+            Box::pin(self.log_groups.read(names)),
+            Box::pin(self.functions.read(names)),
+            Box::pin(self.functions.read_sources(names)),
+            Box::pin(gateway),
         )?;
         let mut foreign = BTreeSet::new();
         let functions = ours(functions, |f| &f.tags, ResourceId::Function, owner, &mut foreign);
@@ -112,20 +123,22 @@ impl Cloud for Aws {
                 .collect(),
             functions,
             apis,
+            domains,
             foreign,
         })
     }
 
     async fn apply(&self, step: &Step) -> Result<(), CloudError> {
         match step {
-            Step::Table(_, step) => self.tables.apply(step).await,
-            Step::Queue(_, step) => self.queues.apply(step).await,
-            Step::Topic(_, step) => self.topics.apply(step).await,
-            Step::Role(_, step) => self.roles.apply(step).await,
-            Step::LogGroup(_, step) => self.log_groups.apply(step).await,
-            Step::Function(_, step) => self.functions.apply(step).await,
-            Step::Source(_, step) => self.functions.apply_source(step).await,
-            Step::Gateway(step) => self.gateway.apply(step).await,
+            Step::Table(_, step) => Box::pin(self.tables.apply(step)).await,
+            Step::Queue(_, step) => Box::pin(self.queues.apply(step)).await,
+            Step::Topic(_, step) => Box::pin(self.topics.apply(step)).await,
+            Step::Role(_, step) => Box::pin(self.roles.apply(step)).await,
+            Step::LogGroup(_, step) => Box::pin(self.log_groups.apply(step)).await,
+            Step::Function(_, step) => Box::pin(self.functions.apply(step)).await,
+            Step::Source(_, step) => Box::pin(self.functions.apply_source(step)).await,
+            Step::Gateway(step) => Box::pin(self.gateway.apply(step)).await,
+            Step::Domain(step) => Box::pin(self.domains.apply(step)).await,
         }
     }
 }

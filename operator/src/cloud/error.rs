@@ -201,6 +201,8 @@ fn by_message(code: &str, message: &str) -> Option<Kind> {
         {
             Kind::AlreadyExists
         }
+        "InvalidChangeBatch" if says(message, &["already exists"]) => Kind::AlreadyExists,
+        "InvalidChangeBatch" if says(message, &["not found"]) => Kind::NotFound,
         // A cool-down of up to an hour.
         "ValidationException" if says(message, &["multiple times within a fixed interval"]) => Kind::Quota,
         "InvalidParameterValueException" | "InvalidParameterValue" if says(message, &PROPAGATING) => Kind::Propagating,
@@ -219,6 +221,7 @@ fn by_code(code: &str) -> Option<Kind> {
         | "NoSuchEntityException"
         | "NotFound"
         | "ResourceNotFound"
+        | "NoSuchHostedZone"
         | "QueueDoesNotExist"
         | "AWS.SimpleQueueService.NonExistentQueue" => Kind::NotFound,
         "EntityAlreadyExists" | "ResourceAlreadyExistsException" | "QueueAlreadyExists" | "QueueNameExists" => {
@@ -234,6 +237,7 @@ fn by_code(code: &str) -> Option<Kind> {
         | "AWS.SimpleQueueService.QueueDeletedRecently"
         | "QueueDeletedRecently"
         | "DeleteConflict"
+        | "PriorRequestNotComplete"
         | "ConcurrentAccess"
         | "StaleTag" => Kind::Busy,
         "LimitExceededException"
@@ -403,6 +407,16 @@ mod tests {
             ("InvalidParameter", "Invalid parameter: Topic Name", 400, Kind::Rejected),
             ("Throttled", "Rate exceeded", 429, Kind::Throttled),
             ("ConcurrentAccess", "Another tagging operation is in progress", 400, Kind::Busy),
+            ("PriorRequestNotComplete", "The request was rejected", 400, Kind::Busy),
+            ("NoSuchHostedZone", "No hosted zone found with ID: Z1", 404, Kind::NotFound),
+            (
+                "InvalidChangeBatch",
+                "Tried to create resource record set [a] but it already exists",
+                400,
+                Kind::AlreadyExists,
+            ),
+            ("InvalidChangeBatch", "Tried to delete resource record set [a] but it was not found", 400, Kind::NotFound),
+            ("InvalidChangeBatch", "RRSet with DNS name a. is not permitted in zone b.", 400, Kind::Rejected),
             ("ExpiredTokenException", "The security token included in the request is expired", 400, Kind::Denied),
             ("InvalidSignatureException", "Signature not yet current", 400, Kind::Denied),
             ("RequestTimeTooSkewed", "The difference between the request time is too large", 400, Kind::Denied),

@@ -1,7 +1,7 @@
 //! The WebSocket API: inside out, and a deployment exactly when what it captures changes.
 
 use super::step::{GatewayStep, RouteInput, StageInput};
-use super::{Part, Plan, WaitReason, tags_to_set};
+use super::{Part, Plan, WaitReason, domain, tags_to_set};
 use crate::desired::Desired;
 use crate::desired::functions::permission;
 use crate::desired::gateway::{AUTHORIZER_NAME, Gateway, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
@@ -18,12 +18,16 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     let kept = desired.gateway.as_ref().map_or(0, |_| 1);
     // A create whose answer was lost may have made a second one: the oldest stays.
     for api in observed.apis.iter().skip(kept) {
-        plan.step(GatewayStep::DeleteApi { api_id: api.id.clone() });
+        match domain::holds(api, observed) {
+            Some(before) => plan.wait_gone(PART, format!("api {}", api.id), before),
+            None => plan.step(GatewayStep::DeleteApi { api_id: api.id.clone() }),
+        }
     }
     let Some(gateway) = &desired.gateway else { return };
     let name = desired.names.prefix().to_owned();
     let Some(api) = observed.api() else {
-        return plan.step(GatewayStep::CreateApi { name, tags: desired.tags.clone() });
+        let tags = desired.tags.clone().into_iter().chain(domain::note(desired)).collect();
+        return plan.step(GatewayStep::CreateApi { name, tags });
     };
     if api.name != name || api.route_selection != ROUTE_SELECTION {
         plan.step(GatewayStep::UpdateApi { api_id: api.id.clone(), name });

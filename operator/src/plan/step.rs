@@ -3,6 +3,8 @@
 //! [`Step`] groups the calls by service, because that is how they are carried out; each says which part of the
 //! stack it belongs to, which lane it runs in and how a person reads it.
 
+mod domain;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -15,6 +17,7 @@ use crate::desired::tables::Table;
 use crate::packages::Package;
 use crate::stack::name::{QueueId, SourceId, TableId, Tags, TopicId};
 use crate::sumu_stack::Architecture;
+pub use domain::{DomainStep, Record};
 
 /// One AWS call.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +38,8 @@ pub enum Step {
     Source(Function, SourceStep),
     /// API Gateway.
     Gateway(GatewayStep),
+    /// API Gateway and Route 53, about a custom domain.
+    Domain(DomainStep),
 }
 
 /// A call to DynamoDB about one table.
@@ -264,6 +269,7 @@ impl Step {
             Self::Topic(TopicId::Messages, _) => Part::Messages,
             Self::Role(..) | Self::LogGroup(..) | Self::Function(..) | Self::Source(..) => Part::Functions,
             Self::Gateway(_) => Part::Gateway,
+            Self::Domain(_) => Part::CustomDomain,
         }
     }
 
@@ -279,6 +285,7 @@ impl Step {
             Self::Function(..) => "function",
             Self::Source(..) => "event_source",
             Self::Gateway(_) => "api",
+            Self::Domain(step) => step.resource(),
         }
     }
 
@@ -303,6 +310,7 @@ impl Step {
             Self::LogGroup(function, _) => Lane::LogGroup(*function),
             Self::Function(function, _) | Self::Source(function, _) => Lane::Function(*function),
             Self::Gateway(_) => Lane::Gateway,
+            Self::Domain(step) => step.lane(),
         }
     }
 }
@@ -324,6 +332,10 @@ pub enum Lane {
     Function(Function),
     /// The API: parallel writes are refused.
     Gateway,
+    /// The domain name: one call in 30 s is accepted.
+    Domain,
+    /// Its records.
+    Records,
 }
 
 impl fmt::Display for Step {
@@ -374,6 +386,7 @@ impl fmt::Display for Step {
                 SourceStep::Delete { source_arn, .. } => write!(f, "- event source of {function} ({source_arn})"),
             },
             Self::Gateway(step) => step.fmt(f),
+            Self::Domain(step) => step.fmt(f),
         }
     }
 }

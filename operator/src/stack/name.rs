@@ -292,6 +292,13 @@ impl Names {
         format!("arn:{partition}:apigateway:{region}::/apis/{api_id}")
     }
 
+    /// The ARN of a domain name of API Gateway, as its tags name it.
+    #[must_use]
+    pub fn domain_arn(&self, domain: &str) -> String {
+        let Account { partition, region, .. } = &self.account;
+        format!("arn:{partition}:apigateway:{region}::/domainnames/{domain}")
+    }
+
     /// The ARN of what clients and backends do with an API: `path` is for example `*` or `live/POST/@connections/*`.
     #[must_use]
     pub fn execute_api_arn(&self, api_id: &str, path: &str) -> String {

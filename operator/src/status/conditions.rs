@@ -55,7 +55,7 @@ pub(super) fn unseen(error: &CloudError, is_deleting: bool) -> Vec<News> {
 
 /// A pass is done.
 pub(super) fn passed(pass: &Pass) -> Vec<News> {
-    let parts: Vec<News> = Part::ALL.into_iter().map(|part| of_part(part, pass)).collect();
+    let parts = parts(pass);
     let mut news = vec![ready(&parts)];
     news.extend(parts);
     news
@@ -82,7 +82,7 @@ pub(super) fn suspended(pass: &Pass) -> Vec<News> {
 
 /// A pass towards nothing is done.
 pub(super) fn deleting(pass: &Pass) -> Vec<News> {
-    let parts: Vec<News> = Part::ALL.into_iter().map(|part| of_part(part, pass)).collect();
+    let parts = parts(pass);
     let (reason, message) = match worst(&parts) {
         None => ("Deleting", "Deleting: nothing is left in AWS".to_owned()),
         Some(part) => {
@@ -128,6 +128,13 @@ fn worst(parts: &[News]) -> Option<&News> {
         _ => 4,
     };
     parts.iter().filter(|news| news.status != ConditionStatus::True).max_by_key(severity)
+}
+
+/// The parts of every stack, and the custom domain where there is, or should be, one.
+fn parts(pass: &Pass) -> Vec<News> {
+    let domain = of_part(Part::CustomDomain, pass);
+    let has_domain = domain.status != ConditionStatus::True || !pass.observed.domains.names.is_empty();
+    Part::ALL.into_iter().map(|part| of_part(part, pass)).chain(has_domain.then_some(domain)).collect()
 }
 
 fn of_part(part: Part, pass: &Pass) -> News {
@@ -178,10 +185,14 @@ fn in_words(step: &Step) -> String {
 fn wait_word(wait: &WaitReason) -> &'static str {
     match wait {
         WaitReason::Exists { .. } | WaitReason::Ready { .. } | WaitReason::Gone { .. } => "Waiting",
-        WaitReason::Foreign(_) => "OwnershipConflict",
+        WaitReason::Foreign(_) | WaitReason::Conflict(_) => "OwnershipConflict",
         WaitReason::Protected(_) => "DeletionProtected",
         WaitReason::LostPrincipal { .. } => "LostPrincipal",
         WaitReason::Failed { .. } => "Failed",
+        WaitReason::Absent { .. } => "Missing",
+        WaitReason::Denied(_) => Kind::Denied.as_str(),
+        WaitReason::Pending { .. } => "ActionRequired",
+        WaitReason::InUse { .. } => "InUse",
     }
 }
 

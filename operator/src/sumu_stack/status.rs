@@ -20,7 +20,7 @@ pub struct SumuStackStatus {
     /// The AWS account and region that the stack lives in. Written before anything is made there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<AwsStatus>,
-    /// Where clients connect.
+    /// Where clients connect: under the custom domain once that is in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// API Gateway's id of the WebSocket API.
@@ -175,6 +175,8 @@ pub struct FunctionStatus {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomDomainStatus {
+    /// The domain name.
+    pub domain_name: String,
     /// Where the domain's CNAME or alias record must point.
     pub target: String,
     /// The Route 53 hosted zone of the target.

@@ -11,8 +11,10 @@
 //! | [`identity`] | IAM and CloudWatch Logs |
 //! | [`compute`] | Lambda |
 //! | [`gateway`] | API Gateway |
+//! | [`domain`] | its domain names, and Route 53 |
 
 mod compute;
+pub mod domain;
 mod gateway;
 mod identity;
 mod messaging;
@@ -46,14 +48,17 @@ pub struct Pace {
     pub role: u32,
     /// Until the name of a deleted queue can be used again.
     pub queue_name: u32,
+    /// Until a domain name is available.
+    pub domain: u32,
 }
 
 impl Pace {
     /// Everything is done at once.
     pub const INSTANT: Self =
-        Self { table: 0, function: 0, source: 0, deployment: 0, change: 0, role: 0, queue_name: 0 };
+        Self { table: 0, function: 0, source: 0, deployment: 0, change: 0, role: 0, queue_name: 0, domain: 0 };
     /// No two things take equally long, and a role takes longer than a plan needs to get to its function.
-    pub const SLOW: Self = Self { table: 3, function: 2, source: 4, deployment: 1, change: 6, role: 7, queue_name: 5 };
+    pub const SLOW: Self =
+        Self { table: 3, function: 2, source: 4, deployment: 1, change: 6, role: 7, queue_name: 5, domain: 4 };
 }
 
 /// What goes wrong with one call.
@@ -89,6 +94,11 @@ pub struct World {
     pub fault: Option<(usize, Fault)>,
     /// Calls whose line begins like this are not allowed.
     pub denied: Option<&'static str>,
+    /// The hosted zones of the account.
+    pub zones: BTreeSet<String>,
+    /// Why a look at domain names, or at hosted zones, is denied.
+    pub denied_domains: Option<String>,
+    pub denied_zones: Option<String>,
     /// Whether a look shows what the look before it should have shown.
     pub lags: bool,
     shown: Observed,
@@ -110,6 +120,7 @@ enum Work {
     Deployment(String),
     Role(Function),
     QueueName(QueueId),
+    Domain(String),
 }
 
 impl Cloud for MemoryCloud {
@@ -138,6 +149,9 @@ impl MemoryCloud {
             calls: Vec::new(),
             fault: None,
             denied: None,
+            zones: BTreeSet::from(["ZONE1".into(), "ZONE2".into()]),
+            denied_domains: None,
+            denied_zones: None,
             lags: false,
             shown: Observed::default(),
             owner: fixture.owner.clone(),
@@ -187,6 +201,9 @@ impl MemoryCloud {
 /// A line without names and ids.
 pub fn plain(line: &str, prefix: &str) -> String {
     let line = line.replace(prefix, "P");
+    if line.starts_with("- api mapping ") {
+        return line;
+    }
     for what in ["- api ", "- authorizer ", "- integration ", "+ deployment ", "- deployment "] {
         if line.starts_with(what) {
             return what.trim_end().to_owned();
@@ -225,6 +242,7 @@ impl World {
             Step::Function(function, step) => self.function_call(*function, step),
             Step::Source(function, step) => self.source_call(*function, step),
             Step::Gateway(step) => self.gateway_call(step),
+            Step::Domain(step) => self.domain_call(step),
         }
     }
 
@@ -245,6 +263,7 @@ impl World {
         seen.sources.retain(|source| !foreign.contains(&ResourceId::Function(source.function)));
         seen.sources.sort_by(|a, b| a.uuid.cmp(&b.uuid));
         seen.apis.retain(|api| self.owner.owns(&api.tags));
+        seen.domains = self.visible_domains(&seen.apis);
         for api in seen.apis.iter_mut().skip(1) {
             let ApiState { id, tags, name, route_selection, .. } = std::mem::take(api);
             *api = ApiState { id, tags, name, route_selection, ..ApiState::default() };
@@ -326,6 +345,11 @@ impl World {
             Work::Deployment(id) => {
                 for found in held.apis.iter_mut().flat_map(|api| &mut api.deployments).filter(|found| found.id == *id) {
                     found.status = "DEPLOYED".into();
+                }
+            }
+            Work::Domain(name) => {
+                if let Some(found) = held.domains.names.get_mut(name) {
+                    found.status = "AVAILABLE".into();
                 }
             }
             Work::Role(_) | Work::QueueName(_) => {}

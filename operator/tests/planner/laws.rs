@@ -1,6 +1,7 @@
 //! What must hold for every stack, whatever has happened to it.
 
 mod deletion;
+pub mod domain;
 mod drift;
 mod drifts;
 mod edits;

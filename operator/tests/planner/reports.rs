@@ -2,6 +2,7 @@
 
 mod conditions;
 mod described;
+mod domain;
 mod events;
 mod kstatus;
 

@@ -11,7 +11,8 @@ use crate::fixtures::{stack, with_new_code};
 use crate::passes::{pass, settle};
 
 /// AWS as it mostly is: tables, functions and event sources take a moment, and so does a role.
-const USUAL: Pace = Pace { table: 2, function: 1, source: 1, deployment: 0, change: 3, role: 3, queue_name: 4 };
+const USUAL: Pace =
+    Pace { table: 2, function: 1, source: 1, deployment: 0, change: 3, role: 3, queue_name: 4, domain: 2 };
 
 /// More passes than any of these stories has.
 const PASSES_MAX: usize = 40;
@@ -81,6 +82,24 @@ fn a_deleted_stack_goes_from_the_outside_in_and_a_protected_table_stays() {
     story.push_str("spec.connections.deletionProtection becomes false\n\n");
     story.push_str(&tell(&cloud, &stack("").nothing));
     assert_snapshot!(story);
+}
+
+#[test]
+fn a_custom_domain_is_made_then_changed_and_taken_away() {
+    let domain = |name: &str, zone: &str| {
+        stack(&format!(
+            "gateway: {{customDomain: {{domainName: {name}, certificateArn: 'arn:aws:acm:eu-west-3:210987654321:certificate/1', \
+             path: push, hostedZoneId: {zone}}}}}"
+        ))
+    };
+    let cloud = MemoryCloud::new(&stack(""), USUAL);
+    settle(&cloud, &stack("").desired);
+    let mut told = tell(&cloud, &domain("live.example.com", "ZONE1").desired);
+    told.push_str("another name in another hosted zone\n\n");
+    told.push_str(&tell(&cloud, &domain("chat.example.org", "ZONE2").desired));
+    told.push_str("spec.gateway.customDomain is taken out\n\n");
+    told.push_str(&tell(&cloud, &stack("").desired));
+    assert_snapshot!(told);
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub enum Service {
     Sns,
     /// AWS STS.
     Sts,
+    /// Amazon Route 53.
+    Route53,
 }
 
 /// One call of an AWS API.
@@ -51,7 +53,7 @@ pub struct Call {
 }
 
 /// Operations of the services that tell theirs by method and path; `*` stands for one member.
-const PATHS: [(Service, &str, &str, &str); 57] = [
+const PATHS: [(Service, &str, &str, &str); 67] = [
     (Service::ApiGateway, "POST", "/v2/apis", "CreateApi"),
     (Service::ApiGateway, "GET", "/v2/apis", "GetApis"),
     (Service::ApiGateway, "GET", "/v2/apis/*", "GetApi"),
@@ -90,8 +92,15 @@ const PATHS: [(Service, &str, &str, &str); 57] = [
     (Service::ApiGateway, "DELETE", "/v2/tags/*", "UntagResource"),
     (Service::ApiGateway, "GET", "/v2/tags/*", "GetTags"),
     (Service::ApiGateway, "POST", "/v2/domainnames", "CreateDomainName"),
+    (Service::ApiGateway, "GET", "/v2/domainnames", "GetDomainNames"),
+    (Service::ApiGateway, "GET", "/v2/domainnames/*", "GetDomainName"),
+    (Service::ApiGateway, "PATCH", "/v2/domainnames/*", "UpdateDomainName"),
+    (Service::ApiGateway, "DELETE", "/v2/domainnames/*", "DeleteDomainName"),
     (Service::ApiGateway, "POST", "/v2/domainnames/*/apimappings", "CreateApiMapping"),
     (Service::ApiGateway, "GET", "/v2/domainnames/*/apimappings", "GetApiMappings"),
+    (Service::ApiGateway, "GET", "/v2/domainnames/*/apimappings/*", "GetApiMapping"),
+    (Service::ApiGateway, "PATCH", "/v2/domainnames/*/apimappings/*", "UpdateApiMapping"),
+    (Service::ApiGateway, "DELETE", "/v2/domainnames/*/apimappings/*", "DeleteApiMapping"),
     (Service::Lambda, "POST", "/2015-03-31/functions", "CreateFunction"),
     (Service::Lambda, "GET", "/2015-03-31/functions", "ListFunctions"),
     (Service::Lambda, "GET", "/2015-03-31/functions/*", "GetFunction"),
@@ -109,6 +118,9 @@ const PATHS: [(Service, &str, &str, &str); 57] = [
     (Service::Lambda, "PUT", "/2015-03-31/event-source-mappings/*", "UpdateEventSourceMapping"),
     (Service::Lambda, "DELETE", "/2015-03-31/event-source-mappings/*", "DeleteEventSourceMapping"),
     (Service::Lambda, "POST", "/2017-03-31/tags/*", "TagResource"),
+    (Service::Route53, "POST", "/2013-04-01/hostedzone", "CreateHostedZone"),
+    (Service::Route53, "POST", "/2013-04-01/hostedzone/*/rrset", "ChangeResourceRecordSets"),
+    (Service::Route53, "GET", "/2013-04-01/hostedzone/*/rrset", "ListResourceRecordSets"),
 ];
 
 const TARGETS: [(&str, Service); 3] =
@@ -127,6 +139,7 @@ impl Service {
             Self::Iam => "IAM",
             Self::Sns => "SNS",
             Self::Sts => "STS",
+            Self::Route53 => "Route 53",
         }
     }
 }
@@ -179,6 +192,14 @@ impl Call {
     pub fn query(&self, name: &str) -> Option<String> {
         let found = form_urlencoded::parse(self.query.as_bytes()).find(|(key, _)| key == name);
         found.map(|(_, value)| value.into_owned())
+    }
+
+    /// The texts of an element of XML that was sent, in their order. None of those that rules look for has attributes.
+    #[must_use]
+    pub fn elements(&self, name: &str) -> Vec<&str> {
+        let body = std::str::from_utf8(&self.body).unwrap_or_default();
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        body.split(&open).skip(1).filter_map(|rest| rest.split_once(&close)).map(|(text, _)| text).collect()
     }
 
     /// Whether a text is in its path, its query or its body.

@@ -29,6 +29,8 @@ pub struct Pace {
     pub queue_name: Duration,
     /// Until the time to live of a table can be changed again.
     pub time_to_live: Duration,
+    /// Until a domain name is made or has another certificate.
+    pub domain: Duration,
     /// How many items of a list come at once.
     pub page: usize,
     /// How many times AWS's own rates the control planes take; any rate when absent.
@@ -45,6 +47,7 @@ impl Pace {
         table: Duration::from_secs(5),
         queue_name: Duration::from_mins(1),
         time_to_live: Duration::from_hours(1),
+        domain: Duration::from_mins(2),
         page: 25,
         rate: Some(1.0),
     };
@@ -57,6 +60,7 @@ impl Pace {
         table: Duration::from_millis(700),
         queue_name: Duration::from_secs(3),
         time_to_live: Duration::from_secs(1),
+        domain: Duration::from_millis(700),
         page: 25,
         rate: None,
     };
@@ -90,6 +94,8 @@ pub(super) struct Memory {
     /// When the time to live of tables was changed, by name.
     pub(super) lives_changed: HashMap<String, Instant>,
     pub(super) queues_deleted: HashMap<String, Instant>,
+    /// When domain names were made or had their certificates changed.
+    pub(super) domains: HashMap<String, Instant>,
     /// APIs whose tags were changed after they were made.
     pub(super) apis_tagged: HashSet<String>,
     /// The policies of callers, by access key, and the actions that these have needed so far.
@@ -131,6 +137,7 @@ pub(super) struct Facts {
     pub(super) dynamodb: aws_sdk_dynamodb::Client,
     pub(super) iam: aws_sdk_iam::Client,
     pub(super) lambda: aws_sdk_lambda::Client,
+    pub(super) route53: aws_sdk_route53::Client,
     pub(super) sns: aws_sdk_sns::Client,
     pub(super) sqs: aws_sdk_sqs::Client,
     http: reqwest::Client,
@@ -146,6 +153,7 @@ impl Facts {
             dynamodb: aws_sdk_dynamodb::Client::new(emulator),
             iam: aws_sdk_iam::Client::new(emulator),
             lambda: aws_sdk_lambda::Client::new(emulator),
+            route53: aws_sdk_route53::Client::new(emulator),
             sns: aws_sdk_sns::Client::new(emulator),
             sqs: aws_sdk_sqs::Client::new(emulator),
             http: reqwest::Client::new(),
@@ -175,6 +183,24 @@ impl Facts {
         let request = self.http.get(format!("{}/account", self.emulator)).header("authorization", scope);
         let account: Value = serde_json::from_str(&request.send().await?.text().await?)?;
         Ok(account["cloudwatchRoleArn"].as_str().is_some_and(|role| !role.is_empty()))
+    }
+
+    /// The state of a certificate; nothing when there is none with that ARN.
+    pub(super) async fn certificate(&self, arn: &str) -> Result<Option<String>> {
+        let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/acm/aws4_request");
+        let request = reqwest::Client::new()
+            .post(&self.emulator)
+            .header("authorization", scope)
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", "CertificateManager.DescribeCertificate")
+            .body(serde_json::json!({ "CertificateArn": arn }).to_string());
+        let answer: Value = serde_json::from_str(&request.send().await?.text().await?)?;
+        Ok(answer["Certificate"]["Status"].as_str().map(ToOwned::to_owned))
+    }
+
+    /// Whether a domain name is still on its way to what was asked for.
+    pub(super) fn is_domain_busy(&self, name: &str) -> bool {
+        self.memory().domains.get(name).is_some_and(|at| at.elapsed() < self.pace.domain)
     }
 
     /// The last change of a function, and whether it is still on its way.

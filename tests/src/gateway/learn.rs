@@ -33,11 +33,17 @@ impl Facts {
             (Service::Sqs, "DeleteQueue") => {
                 self.memory().queues_deleted.insert(last(call.text("QueueUrl")).to_owned(), Instant::now());
             }
+            (Service::ApiGateway, "CreateDomainName") => self.learn_domain(call.text("domainName")),
+            (Service::ApiGateway, "UpdateDomainName") => self.learn_domain(call.id(0)),
             (Service::ApiGateway, "TagResource" | "UntagResource") => {
                 self.memory().apis_tagged.insert(last(call.id(0)).to_owned());
             }
             _ => {}
         }
+    }
+
+    fn learn_domain(&self, name: &str) {
+        self.memory().domains.insert(name.to_owned(), Instant::now());
     }
 
     fn learn_function(&self, name: &str, is_creation: bool) {

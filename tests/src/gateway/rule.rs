@@ -69,7 +69,8 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
     [rules::rates::RULES, rules::roles::RULES, rules::functions::RULES, rules::sources::RULES, rules::gateway::RULES]
         .into_iter()
         .chain([rules::gateway_forms::RULES, rules::gateway_lists::RULES, rules::tables::RULES])
-        .chain([rules::queues::RULES, rules::topics::RULES, rules::forms::RULES, rules::callers::RULES])
+        .chain([rules::domains::RULES, rules::queues::RULES, rules::topics::RULES, rules::forms::RULES])
+        .chain([rules::callers::RULES])
         .flatten()
 }
 

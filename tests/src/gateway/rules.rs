@@ -1,6 +1,7 @@
 //! The rules, one file a service.
 
 pub(super) mod callers;
+pub(super) mod domains;
 pub(super) mod forms;
 pub(super) mod functions;
 pub(super) mod gateway;

@@ -63,6 +63,7 @@ impl Refusal {
             Service::Iam => self.xml("https://iam.amazonaws.com/doc/2010-05-08/"),
             Service::Sns => self.xml("http://sns.amazonaws.com/doc/2010-03-31/"),
             Service::Sts => self.xml("https://sts.amazonaws.com/doc/2011-06-15/"),
+            Service::Route53 => self.xml("https://route53.amazonaws.com/doc/2013-04-01/"),
         }
     }
 

@@ -1,7 +1,9 @@
 //! API Gateway v2: what refers to what, and lists.
 
 use aws_sdk_apigatewayv2::Client;
-use aws_sdk_apigatewayv2::types::{AuthorizationType, AuthorizerType, IntegrationType, ProtocolType};
+use aws_sdk_apigatewayv2::types::{
+    AuthorizationType, AuthorizerType, DomainNameConfiguration, IntegrationType, ProtocolType,
+};
 use std::collections::HashMap;
 use sumu_tests::gateway::Pace;
 use sumu_tests::gateway::call::Service;
@@ -9,7 +11,7 @@ use sumu_tests::gateway::fault::{Act, Fault};
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
-use crate::bench::{AT_ONCE, NEVER, bench};
+use crate::bench::{AT_ONCE, NEVER, bench, certificate};
 
 const URI: &str = "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/arn:aws:lambda:us-east-1:000000000000:function:f/invocations";
 const BAD: &str = "BadRequestException";
@@ -193,7 +195,8 @@ async fn an_api_with_a_mapping_is_not_deleted() -> Result<()> {
     client.create_route().api_id(&api).route_key("ping").send().await?;
     let deployment = client.create_deployment().api_id(&api).send().await?.deployment_id.context("no id")?;
     client.create_stage().api_id(&api).stage_name("live").deployment_id(deployment).send().await?;
-    client.create_domain_name().domain_name("chat.example").send().await?;
+    let certificate = DomainNameConfiguration::builder().certificate_arn(certificate("chat.example").await?).build();
+    client.create_domain_name().domain_name("chat.example").domain_name_configurations(certificate).send().await?;
     let mapping = client.create_api_mapping().domain_name("chat.example").api_id(&api).stage("live").send().await?;
     let delete = || client.delete_api().api_id(&api).send();
     let expected = (400, BAD, "Please remove all API mappings for the API");

@@ -11,6 +11,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_lambda::config::http::HttpResponse;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use sumu_tests::aws::{Aws, KEY, REGION};
+use sumu_tests::certificate;
 use sumu_tests::folder::Folder;
 use sumu_tests::gateway::{Gateway, Pace, Settings};
 use sumu_tests::{Context, Error, Result, ensure, ensure_eq};
@@ -24,6 +25,7 @@ pub const AT_ONCE: Pace = Pace {
     table: Duration::ZERO,
     queue_name: Duration::ZERO,
     time_to_live: Duration::ZERO,
+    domain: Duration::ZERO,
     page: 25,
     rate: None,
 };
@@ -36,6 +38,7 @@ pub const NEVER: Pace = Pace {
     table: Duration::from_hours(1),
     queue_name: Duration::from_hours(1),
     time_to_live: Duration::from_hours(1),
+    domain: Duration::from_hours(1),
     page: 2,
     rate: None,
 };
@@ -56,6 +59,11 @@ pub async fn strict(settings: Settings) -> Result<Bench> {
     let gateway = Gateway::start((Ipv4Addr::LOCALHOST, 0).into(), emulator()?.emulator(), settings).await?;
     let sdk = sdk(&format!("http://{}", gateway.address())).await;
     Ok(Bench { gateway, sdk })
+}
+
+/// An issued certificate for a name.
+pub async fn certificate(name: &str) -> Result<String> {
+    certificate::issue(&format!("http://{}", emulator()?.emulator()), name).await
 }
 
 /// Settings for clients that go past every gateway.

@@ -104,6 +104,10 @@ async fn every_service_says_in_its_own_words_what_is_not_allowed() -> Result<()>
     let made = topics.create_topic().name("limited").tags(tag).send().await;
     bench.refused("topic-caller", made, (403, "AuthorizationError", &says("sns:TagResource")))?;
 
+    let zones = aws_sdk_route53::Client::new(&bench.sdk);
+    let listed = zones.list_resource_record_sets().hosted_zone_id("Z1").send().await;
+    bench.refused("zone-caller", listed, (403, "AccessDenied", &says("route53:ListResourceRecordSets")))?;
+
     let identity = aws_sdk_sts::Client::new(&bench.sdk);
     identity.get_caller_identity().send().await?;
     let assumed =

@@ -116,6 +116,12 @@ fn refused() -> Vec<(Value, &'static str)> {
             json!({"gateway": {"customDomain": {"domainName": "a.example", "hostedZoneId": "Z1"}}}),
             "spec.gateway.customDomain.hostedZoneId needs certificateArn",
         ),
+        (
+            json!({"gateway": {"customDomain": {"domainName": "a.example", "path": "a/b"}}}),
+            "spec.gateway.customDomain.path has one level, without '/'",
+        ),
+        (json!({"gateway": {"customDomain": {"domainName": "localhost"}}}), "spec.gateway.customDomain.domainName"),
+        (json!({"gateway": {"customDomain": {"domainName": "a..example"}}}), "spec.gateway.customDomain.domainName"),
         (json!({"presence": {"source": "Nowhere"}}), "Unsupported value: \"Nowhere\""),
         (json!({"presence": {"gracePeriodSeconds": 901}}), "should be less than or equal to 900"),
         (json!({"pusher": {"maxConcurrency": 1}}), "should be greater than or equal to 2"),

@@ -289,11 +289,11 @@ impl Gateway {
 /// The method with which Lambda is invoked, whatever a frame does.
 const INTEGRATION_METHOD: &str = "POST";
 
-fn sdk_tags(tags: &Tags) -> std::collections::HashMap<String, String> {
+pub(super) fn sdk_tags(tags: &Tags) -> std::collections::HashMap<String, String> {
     tags.clone().into_iter().collect()
 }
 
-fn never_repeated() -> aws_sdk_apigatewayv2::config::Builder {
+pub(super) fn never_repeated() -> aws_sdk_apigatewayv2::config::Builder {
     aws_sdk_apigatewayv2::config::Builder::new().retry_config(RetryConfig::disabled())
 }
 

@@ -38,6 +38,8 @@ macro_rules! all_items {
     }};
 }
 
+pub(super) use all_items;
+
 /// An API with the second at which it was made. `GetApi` and `GetApis` answer with types of their own.
 macro_rules! state {
     ($api:expr) => {{
@@ -213,6 +215,6 @@ impl Gateway {
     }
 }
 
-fn tags(tags: Option<&std::collections::HashMap<String, String>>) -> Tags {
+pub(super) fn tags(tags: Option<&std::collections::HashMap<String, String>>) -> Tags {
     tags.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
 }

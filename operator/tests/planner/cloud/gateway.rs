@@ -33,6 +33,10 @@ impl World {
             GatewayStep::DeleteApi { api_id } => {
                 if self.held.apis.iter().any(|api| api.id == *api_id) {
                     self.api("DeleteApi", api_id)?;
+                    if self.is_mapped(api_id) {
+                        let message = "Please remove all API mappings for the API from your custom domain names.";
+                        return refuse("DeleteApi", api_id, Kind::Rejected, message);
+                    }
                     self.held.apis.retain(|api| api.id != *api_id);
                 }
                 Ok(())

@@ -19,6 +19,7 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
     rule("log-caller", Service::Logs, "Service Authorization Reference, Amazon CloudWatch Logs"),
     rule("role-caller", Service::Iam, "Service Authorization Reference, AWS IAM"),
     rule("topic-caller", Service::Sns, "Service Authorization Reference, Amazon SNS"),
+    rule("zone-caller", Service::Route53, "Service Authorization Reference, Amazon Route 53"),
     rule("identity-caller", Service::Sts, "Service Authorization Reference, AWS STS; GetCallerIdentity needs no right"),
 ];
 
@@ -50,7 +51,7 @@ fn denial(call: &Call, action: &str, resource: &str) -> Refusal {
     let (status, code) = match call.service {
         Service::ApiGateway | Service::Lambda => (403, "AccessDeniedException"),
         Service::DynamoDb | Service::Logs => (400, "AccessDeniedException"),
-        Service::Sqs | Service::Iam | Service::Sts => (403, "AccessDenied"),
+        Service::Sqs | Service::Iam | Service::Sts | Service::Route53 => (403, "AccessDenied"),
         Service::Sns => (403, "AuthorizationError"),
     };
     Refusal::new(status, code, message)
@@ -79,6 +80,9 @@ fn rights(call: &Call) -> Vec<Right> {
             let group = named.split_once("log-group:").map_or(named, |(_, group)| group);
             let group = arn("logs", ACCOUNT, &format!("log-group:{}", group.trim_end_matches(":*")));
             with_tags(call, "logs", "TagResource", &["tags"], group)
+        }
+        Service::Route53 => {
+            vec![(format!("route53:{}", call.operation), format!("arn:aws:route53:::hostedzone/{}", call.id(0)))]
         }
         Service::Iam => {
             let role = format!("arn:aws:iam::{ACCOUNT}:role/{}", call.text("RoleName"));

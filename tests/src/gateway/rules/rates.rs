@@ -13,14 +13,18 @@ const FUNCTION_READS: Rate = (100.0, 100.0);
 const FUNCTIONS: Rate = (15.0, 15.0);
 const LOG_GROUPS: Rate = (10.0, 10.0);
 const DEPLOYMENTS: Rate = (1.0 / 5.0, 1.0);
+/// Of each of the three.
+const DOMAINS: Rate = (1.0 / 30.0, 1.0);
 /// Published for REST APIs, and taken for others too.
 const DELETIONS: Rate = (1.0 / 30.0, 1.0);
 
 pub(in crate::gateway) const RULES: &[Rule] = &[
     Rule {
         name: "api-rate",
-        says: "An account makes 10 calls a second and 40 at once, one deployment in 5 s, and deletes one API in 30 s.",
-        source: "API Gateway Developer Guide, quotas: all control-plane actions, CreateDeployment, DeleteRestApi",
+        says: "An account makes 10 calls a second and 40 at once, one deployment in 5 s, deletes one API in 30 s, and \
+               makes, changes and deletes one domain name each in 30 s.",
+        source: "API Gateway Developer Guide, quotas: all control-plane actions, CreateDeployment, DeleteRestApi, \
+                 CreateDomainName, UpdateDomainName, DeleteDomainName",
         service: Service::ApiGateway,
         operations: &[],
         act: Act::RefuseAtOnce(of_gateway),
@@ -64,6 +68,9 @@ fn of_gateway(call: &Call, facts: &Facts) -> Option<Refusal> {
         // What is refused for its own rate has cost a call of the account's all the same.
         "CreateDeployment" => is_within(facts, &[all, ("CreateDeployment", DEPLOYMENTS)]),
         "DeleteApi" => is_within(facts, &[all, ("DeleteApi", DELETIONS)]),
+        "CreateDomainName" => is_within(facts, &[all, ("CreateDomainName", DOMAINS)]),
+        "UpdateDomainName" => is_within(facts, &[all, ("UpdateDomainName", DOMAINS)]),
+        "DeleteDomainName" => is_within(facts, &[all, ("DeleteDomainName", DOMAINS)]),
         _ => is_within(facts, &[all]),
     };
     (!is_within).then(|| Refusal::new(429, "TooManyRequestsException", "Too Many Requests"))
