@@ -10,8 +10,10 @@
 //! | [`roles`] | one least-privilege role a function |
 //! | [`functions`] | the four functions, who may invoke them and what feeds them |
 //! | [`gateway`] | the WebSocket API |
+//! | [`end`] | what becomes of it when its object is deleted |
 //! | [`policy`] | IAM policy documents and when two are the same |
 
+pub mod end;
 pub mod functions;
 pub mod gateway;
 pub mod policy;
@@ -26,6 +28,7 @@ use sumu_contract::Function;
 use crate::packages::{Package, Packages};
 use crate::stack::name::{Names, Owner, QueueId, SourceId, TableId, Tags, TopicId};
 use crate::stack::{Invalid, StackSpec};
+use end::End;
 use functions::{FunctionConfig, Source};
 use gateway::Gateway;
 use queues::Queue;
@@ -59,6 +62,8 @@ pub struct Desired {
     pub gateway: Option<Gateway>,
     /// Whether a table that is protected from deletion may be unprotected to delete it.
     pub may_unprotect_tables: bool,
+    /// What becomes of it.
+    pub end: End,
 }
 
 /// What the operator brings along for every stack.
@@ -119,6 +124,7 @@ impl Desired {
             sources: functions::sources(spec, &names),
             gateway: Some(gateway::of(spec, &names)),
             may_unprotect_tables: !spec.deletion_protection,
+            end: End::Never,
             names,
         })
     }
@@ -139,6 +145,7 @@ impl Desired {
             sources: BTreeMap::new(),
             gateway: None,
             may_unprotect_tables,
+            end: End::Deleted,
         }
     }
 }

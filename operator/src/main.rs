@@ -6,7 +6,7 @@ use clap::Parser as _;
 use kube::CustomResourceExt as _;
 use sumu_operator::arguments::{Arguments, Command};
 use sumu_operator::sumu_stack::SumuStack;
-use sumu_operator::{controller, packages, telemetry};
+use sumu_operator::{controller, packages, reference, telemetry};
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Crd => print!("{}", serde_saphyr::to_string(&SumuStack::crd())?),
+        Command::Reference => print!("{}", reference::reference()),
         Command::Package(arguments) => packages::package(&arguments.from, &arguments.to, arguments.architecture)?,
         Command::Run(arguments) => {
             telemetry::start(arguments.log_format, &arguments.log)?;

@@ -12,15 +12,19 @@
 mod departures;
 mod functions;
 mod gateway;
+mod in_use;
 mod queues;
+mod retain;
 mod roles;
 pub mod step;
 mod tables;
 mod topics;
+pub mod untag;
 
 use std::fmt;
 
 use crate::desired::Desired;
+use crate::desired::end::End;
 use crate::observed::{Observed, ResourceId};
 use crate::stack::name::Tags;
 pub use step::Step;
@@ -103,6 +107,13 @@ pub enum WaitReason {
     Foreign(String),
     /// The user has asked AWS to refuse the deletion.
     Protected(String),
+    /// The user has asked us not to delete it while somebody uses it.
+    InUse {
+        /// What is used.
+        what: String,
+        /// How much is in it.
+        holds: String,
+    },
     /// Its policy names somebody who is gone. AWS takes no such policy, and whose the statement is we cannot know.
     LostPrincipal {
         /// What has the policy.
@@ -125,7 +136,11 @@ impl WaitReason {
     pub const fn ends_by_itself(&self) -> bool {
         match self {
             Self::Exists { .. } | Self::Ready { .. } | Self::Gone { .. } => true,
-            Self::Foreign(_) | Self::Protected(_) | Self::LostPrincipal { .. } | Self::Failed { .. } => false,
+            Self::Foreign(_)
+            | Self::Protected(_)
+            | Self::InUse { .. }
+            | Self::LostPrincipal { .. }
+            | Self::Failed { .. } => false,
         }
     }
 }
@@ -134,6 +149,13 @@ impl WaitReason {
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
+    if desired.end == End::Retained {
+        retain::plan(desired, observed, &mut plan);
+        return plan;
+    }
+    if in_use::blocks(desired, observed, &mut plan) {
+        return plan;
+    }
     tables::plan(desired, observed, &mut plan);
     queues::plan(desired, observed, &mut plan);
     topics::plan(desired, observed, &mut plan);
@@ -225,6 +247,7 @@ impl fmt::Display for WaitReason {
                     "{what} is protected from deletion: set spec.connections.deletionProtection to false to let it go"
                 )
             }
+            Self::InUse { what, holds } => write!(f, "{what}: {holds}"),
             Self::LostPrincipal { what, principal } => {
                 write!(
                     f,

@@ -6,6 +6,7 @@ mod answers;
 mod apigateway;
 mod apigateway_read;
 mod calls;
+mod closely;
 mod dynamodb;
 mod iam;
 mod lambda;
@@ -13,6 +14,7 @@ mod logs;
 mod recent;
 mod sns;
 mod sqs;
+mod untag;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,7 +27,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 
 use super::error::Failure;
 use super::{Cloud, CloudError, Kind};
-use crate::observed::{Observed, ResourceId};
+use crate::desired::end::Closer;
+use crate::observed::{Closely, Observed, ResourceId};
 use crate::plan::Step;
 use crate::stack::Location;
 use crate::stack::name::{Account, Names, Owner, Tags};
@@ -108,7 +111,12 @@ impl Cloud for Aws {
             functions,
             apis,
             foreign,
+            closely: Closely::default(),
         })
+    }
+
+    async fn look_closer(&self, closer: Closer, names: &Names, observed: &Observed) -> Result<Closely, CloudError> {
+        self.closely(closer, names, observed).await
     }
 
     async fn apply(&self, step: &Step) -> Result<(), CloudError> {
@@ -121,6 +129,7 @@ impl Cloud for Aws {
             Step::Function(_, step) => self.functions.apply(step).await,
             Step::Source(_, step) => self.functions.apply_source(step).await,
             Step::Gateway(step) => self.gateway.apply(step).await,
+            Step::Untag(tagged) => self.untag(tagged).await,
         }
     }
 }

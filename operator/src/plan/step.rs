@@ -9,6 +9,7 @@ use std::fmt;
 use sumu_contract::Function;
 
 use super::Part;
+use super::untag::Tagged;
 use crate::desired::functions::{Permission, Source};
 use crate::desired::policy::Document;
 use crate::desired::tables::Table;
@@ -35,6 +36,8 @@ pub enum Step {
     Source(Function, SourceStep),
     /// API Gateway.
     Gateway(GatewayStep),
+    /// Our tags are taken off something.
+    Untag(Tagged),
 }
 
 /// A call to DynamoDB about one table.
@@ -252,18 +255,12 @@ impl Step {
     pub const fn part(&self) -> Part {
         match self {
             Self::Table(..) => Part::Connections,
-            Self::Queue(id, _) => match id {
-                QueueId::Notifications
-                | QueueId::NotificationsDeadLetters
-                | QueueId::Pushes
-                | QueueId::PushesDeadLetters => Part::Notifications,
-                QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
-                QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
-            },
+            Self::Queue(id, _) => part_of_queue(*id),
             Self::Topic(TopicId::Notifications, _) => Part::Notifications,
             Self::Topic(TopicId::Messages, _) => Part::Messages,
             Self::Role(..) | Self::LogGroup(..) | Self::Function(..) | Self::Source(..) => Part::Functions,
             Self::Gateway(_) => Part::Gateway,
+            Self::Untag(tagged) => tagged.part(),
         }
     }
 
@@ -279,6 +276,7 @@ impl Step {
             Self::Function(..) => "function",
             Self::Source(..) => "event_source",
             Self::Gateway(_) => "api",
+            Self::Untag(tagged) => tagged.resource(),
         }
     }
 
@@ -303,7 +301,19 @@ impl Step {
             Self::LogGroup(function, _) => Lane::LogGroup(*function),
             Self::Function(function, _) | Self::Source(function, _) => Lane::Function(*function),
             Self::Gateway(_) => Lane::Gateway,
+            Self::Untag(tagged) => tagged.lane(),
         }
+    }
+}
+
+/// The part that a queue is of.
+pub(super) const fn part_of_queue(id: QueueId) -> Part {
+    match id {
+        QueueId::Notifications | QueueId::NotificationsDeadLetters | QueueId::Pushes | QueueId::PushesDeadLetters => {
+            Part::Notifications
+        }
+        QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
+        QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
     }
 }
 
@@ -374,6 +384,7 @@ impl fmt::Display for Step {
                 SourceStep::Delete { source_arn, .. } => write!(f, "- event source of {function} ({source_arn})"),
             },
             Self::Gateway(step) => step.fmt(f),
+            Self::Untag(tagged) => tagged.fmt(f),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod conditions;
 mod described;
 mod events;
+mod export;
 mod kstatus;
 
 use std::fmt::Write as _;

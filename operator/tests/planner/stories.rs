@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use insta::assert_snapshot;
 use sumu_operator::desired::Desired;
+use sumu_operator::observed::Count;
 use sumu_operator::stack::name::{OWNER_TAG, QueueId, TableId};
 
 use crate::cloud::{MemoryCloud, Pace};
-use crate::fixtures::{stack, with_new_code};
+use crate::fixtures::{names, stack, with_new_code};
 use crate::passes::{pass, settle};
 
 /// AWS as it mostly is: tables, functions and event sources take a moment, and so does a role.
@@ -80,6 +81,38 @@ fn a_deleted_stack_goes_from_the_outside_in_and_a_protected_table_stays() {
     let mut story = tell(&cloud, &fixture.nothing);
     story.push_str("spec.connections.deletionProtection becomes false\n\n");
     story.push_str(&tell(&cloud, &stack("").nothing));
+    assert_snapshot!(story);
+}
+
+#[test]
+fn a_retained_stack_is_let_go_from_the_inside_out() {
+    let fixture = stack("deletionPolicy: Retain");
+    let cloud = MemoryCloud::new(&fixture, USUAL);
+    settle(&cloud, &fixture.desired);
+    let retained = Desired::of_deleted(&fixture.stack, fixture.owner.clone(), names(&fixture.owner));
+    assert_snapshot!(tell(&cloud, &retained));
+}
+
+#[test]
+fn a_deletion_waits_for_clients_and_messages_and_then_goes_on() {
+    let fixture = stack("deletion: {whenInUse: Wait}");
+    let cloud = MemoryCloud::new(&fixture, USUAL);
+    settle(&cloud, &fixture.desired);
+    let waiting = Desired::of_deleted(&fixture.stack, fixture.owner.clone(), names(&fixture.owner));
+    cloud.change(|world| {
+        world.connections = Count::Exactly(2);
+        let queue = world.held.queues.get_mut(&QueueId::Messages).unwrap();
+        queue.attributes.insert("ApproximateNumberOfMessages".into(), "3".into());
+    });
+    let mut story = tell(&cloud, &waiting);
+    cloud.change(|world| {
+        world.connections = Count::default();
+        let queue = world.held.queues.get_mut(&QueueId::Messages).unwrap();
+        queue.attributes.insert("ApproximateNumberOfMessages".into(), "0".into());
+    });
+    story.push_str("the clients have gone, and the messages are worked off\n\n");
+    // All else is as with any other deletion.
+    let _ = write!(story, "pass 1\n{}", pass(&cloud, &waiting).plan);
     assert_snapshot!(story);
 }
 

@@ -105,6 +105,8 @@ const PATHS: [(Service, &str, &str, &str); 57] = [
     (Service::Lambda, "PUT", "/2015-03-31/event-source-mappings/*", "UpdateEventSourceMapping"),
     (Service::Lambda, "DELETE", "/2015-03-31/event-source-mappings/*", "DeleteEventSourceMapping"),
     (Service::Lambda, "POST", "/2017-03-31/tags/*", "TagResource"),
+    (Service::Lambda, "DELETE", "/2017-03-31/tags/*", "UntagResource"),
+    (Service::Lambda, "GET", "/2017-03-31/tags/*", "ListTags"),
 ];
 
 const TARGETS: [(&str, Service); 3] =
