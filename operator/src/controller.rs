@@ -5,7 +5,8 @@
 //! 2. Ask AWS where we are, note that in the status, and put the finalizer on, before the first call that makes
 //!    something.
 //! 3. Check the object, look at AWS, plan, make the calls ([`crate::converge`]).
-//! 4. Write the status, on every path, and only when it differs.
+//! 4. Write the ConfigMap with the addresses, if one is asked for, and the status, on every path, and only when it
+//!    differs.
 //! 5. Say when to look again ([`crate::backoff`]).
 //!
 //! # Guarantees

@@ -166,6 +166,7 @@ impl Maps<'_> {
                 patch["kind"] = json!("ConfigMap");
                 // So that it cannot land on another one of the same name.
                 patch["metadata"]["uid"] = json!(found.uid());
+                patch["metadata"]["resourceVersion"] = json!(found.resource_version());
                 let parameters = PatchParams::apply(FIELD_MANAGER).force();
                 self.metrics.wrote(Write::ConfigMap);
                 let applied = self.api.patch(name, &parameters, &Patch::Apply(&patch)).await;
@@ -184,9 +185,9 @@ fn refused(failure: &Failure) -> Exported {
     let kind = match error {
         kube::Error::Api(status) => match status.code {
             401 | 403 => Kind::Denied,
-            404 | 409 => Kind::Busy,
             429 => Kind::Throttled,
-            500.. => Kind::Internal,
+            // Somebody else has written it in the same moment, or the API server is in trouble.
+            404 | 409 | 500.. => Kind::Internal,
             _ => Kind::Rejected,
         },
         _ => Kind::Unreachable,

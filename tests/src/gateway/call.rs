@@ -47,7 +47,7 @@ pub struct Call {
 }
 
 /// Operations of the services that tell theirs by method and path; `*` stands for one member.
-const PATHS: [(Service, &str, &str, &str); 57] = [
+const PATHS: [(Service, &str, &str, &str); 59] = [
     (Service::ApiGateway, "POST", "/v2/apis", "CreateApi"),
     (Service::ApiGateway, "GET", "/v2/apis", "GetApis"),
     (Service::ApiGateway, "GET", "/v2/apis/*", "GetApi"),
