@@ -56,10 +56,12 @@ lint: ## Checks format, lints and documentation; a warning is an error.
 bench: ## Measures the functions beside what does the same; ONLY="posts start" chooses. Takes a quarter of an hour.
 	cargo bench -p sumu-lambdas --locked --bench functions -- $(ONLY)
 
-crds: ## Writes crds/sumustacks.yaml from the Rust types.
+crds: ## Writes crds/sumustacks.yaml and docs/reference.md from the Rust types.
 	cargo build --workspace --locked
 	$(BIN)/sumu-operator crd > crds/.sumustacks.yaml.new
 	mv crds/.sumustacks.yaml.new crds/sumustacks.yaml
+	$(BIN)/sumu-operator reference > docs/.reference.md.new
+	mv docs/.reference.md.new docs/reference.md
 
 functions: build ## Packs the four Lambda functions, small and fast; takes minutes.
 	cargo build -p sumu-lambdas --release --locked --bins

@@ -1,5 +1,6 @@
 //! The command line. Every flag has an environment variable.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub enum Command {
     Run(RunArguments),
     /// Print the custom resource definition.
     Crd,
+    /// Print the reference of the custom resource in Markdown.
+    Reference,
     /// Pack the functions' executables as the operator uploads them.
     Package(PackageArguments),
     /// Print the IAM policy that the operator needs, as JSON.
@@ -36,9 +39,9 @@ pub enum Command {
 /// Settings of `run`.
 #[derive(Debug, Args)]
 pub struct RunArguments {
-    /// Watch only this namespace. All namespaces when absent.
-    #[arg(long, env = "SUMU_NAMESPACE")]
-    pub namespace: Option<String>,
+    /// Watch only these namespaces: one, or several with commas between them. All namespaces when absent.
+    #[arg(long, visible_alias = "namespace", env = "SUMU_NAMESPACES", value_parser = namespaces)]
+    pub namespaces: Option<Namespaces>,
 
     /// Region of stacks that name none.
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
@@ -171,7 +174,26 @@ fn listen_address(text: &str) -> Result<Listen, String> {
     }
 }
 
+/// Namespaces, each once and in alphabetical order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespaces(BTreeSet<String>);
+
+fn namespaces(text: &str) -> Result<Namespaces, String> {
+    let is_label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    // An empty name would be the path of all namespaces.
+    if text.split(',').any(|name| name.is_empty() || !name.chars().all(is_label)) {
+        return Err("a namespace's name, or several with commas between them".to_owned());
+    }
+    Ok(Namespaces(text.split(',').map(ToOwned::to_owned).collect()))
+}
+
 impl RunArguments {
+    /// The namespaces to watch, each once and in alphabetical order; none means all.
+    #[must_use]
+    pub fn watched(&self) -> Vec<&str> {
+        self.namespaces.iter().flat_map(|namespaces| &namespaces.0).map(String::as_str).collect()
+    }
+
     /// Where API Gateway is reached.
     #[must_use]
     pub fn endpoints(&self) -> Endpoints {
@@ -192,5 +214,30 @@ impl ValueEnum for Architecture {
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         Some(clap::builder::PossibleValue::new(self.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched(arguments: &[&str]) -> Option<Vec<String>> {
+        let all = ["sumu-operator", "run"].iter().chain(arguments);
+        let Command::Run(arguments) = Arguments::try_parse_from(all).ok()?.command else { return None };
+        Some(arguments.watched().into_iter().map(ToOwned::to_owned).collect())
+    }
+
+    #[test]
+    fn namespaces_are_one_several_or_all_and_never_an_empty_name() {
+        assert_eq!(watched(&["--namespace", "apps"]), Some(vec!["apps".into()]));
+        assert_eq!(watched(&["--namespaces", "chat,apps,chat"]), Some(vec!["apps".into(), "chat".into()]));
+        assert_eq!(
+            watched(&["--namespace", "apps", "--namespaces", "chat"]),
+            Some(vec!["chat".into()]),
+            "the last counts"
+        );
+        assert_eq!(watched(&["--namespaces", "apps,"]), None);
+        assert_eq!(watched(&["--namespaces", ""]), None);
+        assert_eq!(watched(&["--namespaces", "apps/../secrets"]), None);
     }
 }

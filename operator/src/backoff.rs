@@ -32,6 +32,8 @@ pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) 
         }
         // Ends by a step of ours, which has its own time: that of its failure, when it fails.
         WaitReason::Exists { .. } => None,
+        // Whoever uses it may end at any moment, and nobody tells us.
+        WaitReason::InUse { .. } => Some(SECOND * 20),
         WaitReason::Foreign(_)
         | WaitReason::Protected(_)
         | WaitReason::LostPrincipal { .. }
@@ -40,7 +42,7 @@ pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) 
         | WaitReason::Absent { .. }
         | WaitReason::Denied(_)
         | WaitReason::Pending { .. }
-        | WaitReason::InUse { .. } => Some(MINUTE),
+        | WaitReason::Shared { .. } => Some(MINUTE),
     });
     // Also when a part is stuck: the others go on, though not so fast that what has failed is pressed.
     let pause = if pass.failures.is_empty() { Duration::ZERO } else { SECOND * 2 };

@@ -19,7 +19,8 @@ pub mod error;
 
 use std::future::Future;
 
-use crate::observed::Observed;
+use crate::desired::end::Closer;
+use crate::observed::{Closely, Observed};
 use crate::plan::Step;
 use crate::stack::name::{Names, Owner};
 pub use error::{CloudError, Kind};
@@ -28,6 +29,14 @@ pub use error::{CloudError, Kind};
 pub trait Cloud: Send + Sync {
     /// Looks at everything that belongs to a stack.
     fn observe(&self, names: &Names, owner: &Owner) -> impl Future<Output = Result<Observed, CloudError>> + Send;
+
+    /// Looks at what only the end of a stack makes worth a call, of what a look has shown.
+    fn look_closer(
+        &self,
+        closer: Closer,
+        names: &Names,
+        observed: &Observed,
+    ) -> impl Future<Output = Result<Closely, CloudError>> + Send;
 
     /// Makes one call.
     fn apply(&self, step: &Step) -> impl Future<Output = Result<(), CloudError>> + Send;

@@ -5,22 +5,25 @@
 //! 2. Ask AWS where we are, note that in the status, and put the finalizer on, before the first call that makes
 //!    something.
 //! 3. Check the object, look at AWS, plan, make the calls ([`crate::converge`]).
-//! 4. Write the status, on every path, and only when it differs.
+//! 4. Write the `ConfigMap` with the addresses, if one is asked for, and the status, on every path, and only when it
+//!    differs.
 //! 5. Say when to look again ([`crate::backoff`]).
 //!
 //! # Guarantees
 //! - Nothing is made in AWS for an object without our finalizer.
-//! - The finalizer goes only when AWS has confirmed that nothing is left, twice with a pause when it may not show
-//!   everything yet, or when the object says `Retain`.
+//! - The finalizer goes only when AWS has confirmed that nothing is left, or that with `Retain` nothing carries the
+//!   owner's tag any more; twice with a pause when it may not show everything yet.
 //! - A stack is never worked on from another account or region than the one that its status names.
 //! - Deleting depends on nothing that validation may refuse.
 
 mod clouds;
 mod events;
+mod export;
 mod kubernetes;
 mod memory;
 mod process;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,18 +31,21 @@ use std::time::{Duration, Instant};
 use kube::core::error_boundary::{DeserializeGuard, InvalidObject};
 use kube::runtime::controller::Action;
 use kube::{Client, Resource as _, ResourceExt};
+use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
 use crate::backoff::{self, History};
 use crate::cloud::CloudError;
 use crate::cloud::aws::{Aws, Calls, Purpose, counted};
-use crate::converge::{Pass, converge, look};
+use crate::converge::{Pass, converge_until, look, look_until};
+use crate::desired::end::End;
 use crate::desired::{Desired, Provision};
 use crate::metrics::{Metrics, Outcome};
 use crate::stack::name::{Names, Owner};
 use crate::stack::{Invalid, Location, StackSpec};
 use crate::status::events::{events, passing_refusal};
 use crate::status::{self, Occurrence, Progress, is_look_requested, is_persistent, moved, status};
+use crate::stop::Stop;
 use crate::sumu_stack::{SumuStack, SumuStackStatus};
 use clouds::Clouds;
 use events::Events;
@@ -106,6 +112,9 @@ struct Context {
     resync: Duration,
     memory: Memory,
     metrics: Arc<Metrics>,
+    /// How many passes may be made at once.
+    slots: Semaphore,
+    stop: Stop,
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
@@ -117,6 +126,11 @@ fn on_error(stack: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action
 }
 
 async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    // It is never closed.
+    let _slot = context.slots.acquire().await;
+    if context.stop.is_told() {
+        return Ok(Action::await_change());
+    }
     let stacks = Stacks::of(&context, &stack);
     let stack = match stacks.read().await? {
         None => {
@@ -127,10 +141,14 @@ async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
         Some(DeserializeGuard(Ok(stack))) => stack,
     };
     let owner = Owner::of(&stack)?;
-    if let Some(due) = context.memory.not_before(&owner.uid, stack.resource_version().as_deref()) {
-        return Ok(Action::requeue(due));
-    }
     let is_deleting = stack.metadata.deletion_timestamp.is_some();
+    if let Some(due) = context.memory.not_before(&owner.uid, stack.resource_version().as_deref()) {
+        return if !is_deleting && context.memory.is_export_look_due(&owner.uid) {
+            context.export_again(&stack, &owner, &stacks, due).await
+        } else {
+            Ok(Action::requeue(due))
+        };
+    }
     let began = Instant::now();
     let result = match (is_deleting, stacks.has_finalizer(&stack)) {
         (true, false) => {
@@ -155,8 +173,10 @@ async fn begin(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Cont
     };
     stacks.write_status(stack, &status::begun(stack, cloud.account())).await?;
     // The write has given the object another version.
-    if let Some(DeserializeGuard(Ok(stack))) = stacks.read().await? {
-        stacks.add_finalizer(&stack).await?;
+    if let Some(DeserializeGuard(Ok(now))) = stacks.read().await?
+        && now.metadata.uid == stack.metadata.uid
+    {
+        stacks.add_finalizer(&now).await?;
         context.events.tell(&stack.metadata, vec![Occurrence::begun(cloud.account())]).await;
     }
     Ok(Action::requeue(Duration::ZERO))
@@ -189,11 +209,12 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
     // A look is a large future, and three of them in one would not fit the stack of a thread.
     let (result, calls) = match context.glance(is_glance, &cloud, &desired).await {
         Some(seen) => seen,
-        None if is_suspended => counted(Purpose::Check, Box::pin(look(&*cloud, &desired))).await,
-        None => counted(purpose, Box::pin(converge(&*cloud, &desired))).await,
+        None if is_suspended => counted(Purpose::Check, Box::pin(look_until(&*cloud, &desired, &context.stop))).await,
+        None => counted(purpose, Box::pin(converge_until(&*cloud, &desired, &context.stop))).await,
     };
     let pass = match result {
-        Ok(pass) => pass,
+        Ok(Some(pass)) => pass,
+        Ok(None) => return Ok(Action::await_change()),
         Err(error) => return context.unseen(stack, owner, stacks, &error).await,
     };
     context.memory.saw(&owner.uid, pass.plan.is_settled());
@@ -214,10 +235,6 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
 
 /// Deleting is converging to nothing.
 async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
-    if StackSpec::is_retained(stack) {
-        info!(stack = full_name(stack), "retained: the AWS resources stay as they are");
-        return context.release(stack, owner, stacks, vec![Occurrence::released(true)]).await;
-    }
     let attempt = context.memory.count(&owner.uid, stack.metadata.generation);
     let location = Location::of(&stack.spec.aws, &context.default_region);
     let cloud = match context.enter(&location, stack).await {
@@ -225,14 +242,18 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
         Err(stopped) => return context.stop(stack, owner, stacks, &stopped).await,
     };
     let names = Names::of(owner, cloud.account().clone());
-    let desired = Desired::nothing(owner.clone(), names, !stack.spec.connections.deletion_protection);
-    let (result, calls) = counted(Purpose::Change, Box::pin(converge(&*cloud, &desired))).await;
+    let desired = Desired::of_deleted(stack, owner.clone(), names);
+    let is_retained = desired.end == End::Retained;
+    let (result, calls) = counted(Purpose::Change, Box::pin(converge_until(&*cloud, &desired, &context.stop))).await;
     let pass = match result {
-        Ok(pass) => pass,
+        Ok(Some(pass)) => pass,
+        Ok(None) => return Ok(Action::await_change()),
         Err(error) => return context.unseen(stack, owner, stacks, &error).await,
     };
     context.metrics.planned(&pass.plan.steps);
-    let foreign = &pass.observed.foreign;
+    // What has just lost our tag is under our names too.
+    let nobodys = BTreeSet::new();
+    let foreign = if is_retained { &nobodys } else { &pass.observed.foreign };
     let still_unsure = context.memory.saw_deleting(&owner.uid, pass.observed.is_nothing(), foreign.is_empty());
     let next = still_unsure.unwrap_or_else(|| context.after(&pass, owner, attempt));
     Context::report(stack, &pass, &calls, next);
@@ -240,7 +261,7 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
         for resource in foreign {
             warn!(stack = full_name(stack), %resource, "left alone: it has the stack's name but not its tag");
         }
-        let mut last = vec![Occurrence::released(false)];
+        let mut last = vec![Occurrence::released(is_retained)];
         if !foreign.is_empty() {
             let resources: Vec<String> = foreign.iter().map(ToString::to_string).collect();
             last.push(Occurrence::left_alone(&resources.join(", ")));
@@ -252,6 +273,8 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
 
 /// Why a stack's place in AWS cannot be worked in.
 enum Stopped {
+    /// The operator was told to stop.
+    Told,
     /// It cannot be reached.
     Unseen(CloudError),
     /// It is not the stack's place.
@@ -261,7 +284,10 @@ enum Stopped {
 impl Context {
     /// Goes where a stack lives, and nowhere else.
     async fn enter(&self, location: &Location, stack: &SumuStack) -> Result<Arc<Aws>, Stopped> {
-        let cloud = self.clouds.get(location).await.map_err(Stopped::Unseen)?;
+        let cloud = tokio::select! {
+            () = self.stop.told() => return Err(Stopped::Told),
+            cloud = self.clouds.get(location) => cloud.map_err(Stopped::Unseen)?,
+        };
         moved(stack, cloud.account()).map_or(Ok(cloud), |moved| Err(Stopped::Moved(moved)))
     }
 
@@ -273,6 +299,7 @@ impl Context {
         stopped: &Stopped,
     ) -> Result<Action, Error> {
         match stopped {
+            Stopped::Told => Ok(Action::await_change()),
             Stopped::Unseen(error) => self.unseen(stack, owner, stacks, error).await,
             Stopped::Moved(invalid) => self.refuse(stack, owner, stacks, invalid).await,
         }
@@ -285,13 +312,13 @@ impl Context {
         is_enough: bool,
         cloud: &Aws,
         desired: &Desired,
-    ) -> Option<(Result<Pass, CloudError>, Arc<Calls>)> {
+    ) -> Option<(Result<Option<Pass>, CloudError>, Arc<Calls>)> {
         if !is_enough {
             return None;
         }
         let (result, calls) = counted(Purpose::Glance, Box::pin(look(cloud, desired))).await;
         let is_in_place = result.as_ref().is_ok_and(|pass| pass.plan.is_settled());
-        is_in_place.then_some((result, calls))
+        is_in_place.then(|| (result.map(Some), calls))
     }
 
     fn after(&self, pass: &Pass, owner: &Owner, attempt: u32) -> Duration {
@@ -322,7 +349,7 @@ impl Context {
         let status = status::unreadable(invalid, &now());
         let is_news = self.memory.count(&uid, metadata.generation) == 0;
         let news = is_news.then(|| status.conditions.first().map(Occurrence::of)).flatten();
-        let version = stacks.write_conditions(&status).await?;
+        let version = stacks.write_conditions(metadata.resource_version.as_deref(), &status).await?;
         self.count(&uid, &status, Outcome::Failed);
         self.events.tell(metadata, news.into_iter().collect()).await;
         self.memory.remember(&uid, version, Instant::now() + self.resync, false);
@@ -356,7 +383,7 @@ impl Context {
     ) -> Result<Action, Error> {
         let now = now();
         let words = status::Context { endpoints: &self.provision.endpoints, not_in_effect, now: &now };
-        let next_status = status(stack, progress, &words);
+        let next_status = self.export(stack, owner, status(stack, progress, &words)).await;
         let mut news = events(stack, &next_status, self.memory.was_settled(&owner.uid));
         let refusal = passing_refusal(&next_status);
         if self.memory.lasts(&owner.uid, refusal.map(|refusal| refusal.reason.as_str()), Instant::now()) {
@@ -367,7 +394,7 @@ impl Context {
         self.count(&owner.uid, &next_status, outcome(progress));
         let is_settled = matches!(progress, Progress::Passed(pass, _) if pass.plan.is_settled());
         self.memory.remember(&owner.uid, version, Instant::now() + next, is_settled);
-        Ok(Action::requeue(next))
+        Ok(Action::requeue(self.export_due(owner, next)))
     }
 
     /// Lets the object go.

@@ -10,9 +10,11 @@ use futures::stream::FuturesUnordered;
 
 use crate::cloud::{Cloud, CloudError, Kind};
 use crate::desired::Desired;
+use crate::desired::end::Closer;
 use crate::observed::Observed;
 use crate::plan::step::Lane;
 use crate::plan::{Part, Plan, Step, plan};
+use crate::stop::Stop;
 
 /// What a pass saw and did.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +43,13 @@ pub struct StepFailure {
 /// # Errors
 /// When AWS cannot be looked at.
 pub async fn look(cloud: &impl Cloud, desired: &Desired) -> Result<Pass, CloudError> {
-    let observed = cloud.observe(&desired.names, &desired.owner).await?;
+    let mut observed = cloud.observe(&desired.names, &desired.owner).await?;
+    if let Some(closer) = desired.closer() {
+        observed.closely = cloud.look_closer(closer, &desired.names, &observed).await?;
+        if closer == Closer::Tags {
+            observed.leave_out_untagged_sources(&desired.owner);
+        }
+    }
     let plan = plan(desired, &observed);
     Ok(Pass { observed, plan, applied: 0, failures: Vec::new() })
 }
@@ -51,12 +59,37 @@ pub async fn look(cloud: &impl Cloud, desired: &Desired) -> Result<Pass, CloudEr
 /// # Errors
 /// When AWS cannot be looked at. A call that fails is part of the [`Pass`]: the others go on.
 pub async fn converge(cloud: &impl Cloud, desired: &Desired) -> Result<Pass, CloudError> {
-    let mut pass = look(cloud, desired).await?;
+    apply(cloud, look(cloud, desired).await?, &Stop::never()).await
+}
+
+/// The same until the operator is told to stop: a look ends at once, and then there is no pass; of the calls of the plan
+/// those are finished that are under way, and no other begins.
+///
+/// # Errors
+/// As with [`converge`].
+pub async fn converge_until(cloud: &impl Cloud, desired: &Desired, stop: &Stop) -> Result<Option<Pass>, CloudError> {
+    let Some(seen) = look_until(cloud, desired, stop).await? else { return Ok(None) };
+    apply(cloud, seen, stop).await.map(Some)
+}
+
+/// Looks and plans until the operator is told to stop.
+///
+/// # Errors
+/// When AWS cannot be looked at.
+pub async fn look_until(cloud: &impl Cloud, desired: &Desired, stop: &Stop) -> Result<Option<Pass>, CloudError> {
+    tokio::select! {
+        biased;
+        () = stop.told() => Ok(None),
+        seen = look(cloud, desired) => seen.map(Some),
+    }
+}
+
+async fn apply(cloud: &impl Cloud, mut pass: Pass, stop: &Stop) -> Result<Pass, CloudError> {
     let mut lanes: BTreeMap<Lane, Vec<&Step>> = BTreeMap::new();
     for step in &pass.plan.steps {
         lanes.entry(step.lane()).or_default().push(step);
     }
-    let mut running: FuturesUnordered<_> = lanes.into_values().map(|steps| run_lane(cloud, steps)).collect();
+    let mut running: FuturesUnordered<_> = lanes.into_values().map(|steps| run_lane(cloud, steps, stop)).collect();
     let mut results = Vec::new();
     while let Some(result) = running.next().await {
         results.push(result);
@@ -72,9 +105,12 @@ pub async fn converge(cloud: &impl Cloud, desired: &Desired) -> Result<Pass, Clo
 }
 
 /// One call after the other, up to the first that fails.
-async fn run_lane(cloud: &impl Cloud, steps: Vec<&Step>) -> (usize, Option<StepFailure>) {
+async fn run_lane(cloud: &impl Cloud, steps: Vec<&Step>, stop: &Stop) -> (usize, Option<StepFailure>) {
     let mut applied = 0;
     for step in steps {
+        if stop.is_told() {
+            break;
+        }
         match cloud.apply(step).await {
             Ok(()) => applied += 1,
             // Made by a call whose answer was lost, or not yet visible: the next look will find it.

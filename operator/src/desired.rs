@@ -11,9 +11,11 @@
 //! | [`functions`] | the four functions, who may invoke them and what feeds them |
 //! | [`gateway`] | the WebSocket API |
 //! | [`domain`] | the custom domain |
+//! | [`end`] | what becomes of it when its object is deleted |
 //! | [`policy`] | IAM policy documents and when two are the same |
 
 pub mod domain;
+pub mod end;
 pub mod functions;
 pub mod gateway;
 pub mod policy;
@@ -29,6 +31,7 @@ use crate::packages::{Package, Packages};
 use crate::stack::name::{Names, Owner, QueueId, SourceId, TableId, Tags, TopicId};
 use crate::stack::{Invalid, StackSpec};
 use domain::Domain;
+use end::End;
 use functions::{FunctionConfig, Source};
 use gateway::Gateway;
 use queues::Queue;
@@ -64,6 +67,8 @@ pub struct Desired {
     pub domain: Option<Domain>,
     /// Whether a table that is protected from deletion may be unprotected to delete it.
     pub may_unprotect_tables: bool,
+    /// What becomes of it.
+    pub end: End,
 }
 
 /// What the operator brings along for every stack.
@@ -125,6 +130,7 @@ impl Desired {
             gateway: Some(gateway::of(spec, &names)),
             domain: domain::of(spec, &names)?,
             may_unprotect_tables: !spec.deletion_protection,
+            end: End::Never,
             names,
         })
     }
@@ -146,6 +152,7 @@ impl Desired {
             gateway: None,
             domain: None,
             may_unprotect_tables,
+            end: End::Deleted,
         }
     }
 }

@@ -7,7 +7,7 @@
 //! - The holder renews the lease every 2 s. When that has not worked for 6 s it ends, in the middle of what it does.
 //! - Others may take it when it was given back, or when it was not renewed for the 10 s that it is good for. So there are
 //!   4 s in which nobody works, and a killed operator is replaced within about 12 s.
-//! - An operator that is told to stop gives it back once its passes are done. Others watch the lease, so the next one
+//! - An operator that is told to stop gives it back once its calls are done. Others watch the lease, so the next one
 //!   begins at once.
 //!
 //! How long a lease was not renewed is measured by the clock of whoever wants it, from when the last change was *seen*;
@@ -30,11 +30,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
+use sha2::{Digest as _, Sha256};
 use tracing::{debug, info, warn};
 
 use crate::arguments::{LeaderElection, RunArguments};
 use crate::controller::Error;
 use crate::metrics::{Metrics, Write};
+use crate::stack::name::hex;
 
 /// How long a lease is good for without being renewed.
 const LASTS: Duration = Duration::from_secs(10);
@@ -44,6 +46,9 @@ const RENEW_WITHIN: Duration = Duration::from_secs(6);
 const EVERY: Duration = Duration::from_secs(2);
 /// How long giving it back may hold up the end of the process.
 const RELEASE_WITHIN: Duration = Duration::from_secs(2);
+
+/// The longest name that Kubernetes allows.
+const NAME_LENGTH_MAX: usize = 253;
 
 /// Variable that Kubernetes sets in every container.
 const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
@@ -73,6 +78,15 @@ impl Seen {
         }
         now.saturating_duration_since(self.since)
     }
+}
+
+/// The lease of those who watch the same namespaces.
+fn lease_name(watched: &[&str]) -> String {
+    let name = [&["sumu-operator"], watched].concat().join(".");
+    if name.len() <= NAME_LENGTH_MAX {
+        return name;
+    }
+    format!("sumu-operator.{}", hex(&Sha256::digest(&name)[..16]))
 }
 
 /// Whether a lease may be taken that has been the same for that long.
@@ -123,10 +137,7 @@ impl Candidate {
         }
         let namespace = arguments.lease_namespace.as_deref().unwrap_or(client.default_namespace());
         // Operators for different namespaces have nothing to agree on.
-        let name = match &arguments.namespace {
-            Some(watched) => format!("sumu-operator.{watched}"),
-            None => "sumu-operator".to_owned(),
-        };
+        let name = lease_name(&arguments.watched());
         // The pod's name in a container. A container that is started again is another holder: the first may still hang.
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let identity = format!("{}_{:08x}", host.trim(), rand::random::<u32>());
@@ -287,6 +298,16 @@ mod tests {
         assert!(!is_free(&held(), LASTS.saturating_sub(Duration::from_millis(1))));
         assert!(is_free(&held(), LASTS));
         assert!(is_free(&released(held(), Timestamp::UNIX_EPOCH), Duration::ZERO));
+    }
+
+    #[test]
+    fn who_watches_the_same_namespaces_wants_the_same_lease_whatever_their_number() {
+        assert_eq!(lease_name(&[]), "sumu-operator");
+        assert_eq!(lease_name(&["apps", "chat"]), "sumu-operator.apps.chat");
+        let many: Vec<String> = (0..100).map(|number| format!("team-{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(lease_name(&many).len() <= NAME_LENGTH_MAX);
+        assert_ne!(lease_name(&many), lease_name(&many[1..]));
     }
 
     #[test]

@@ -23,9 +23,11 @@
 //! | [`status`] | what is reported | pure |
 //! | [`backoff`] | when to look again | pure |
 //! | [`controller`] | watches the API server, writes status and finalizer | I/O |
+//! | [`reference`](mod@reference) | the custom resource as a page of documentation | pure |
 //! | [`packages`] | the functions' code on disk | I/O |
 //! | [`leader`] | which of several operators works | I/O |
 //! | [`metrics`], [`serve`] | what is counted, and where it is asked for | I/O |
+//! | [`stop`] | whether the operator was told to stop | |
 //! | [`arguments`], [`telemetry`] | the command line and the log | |
 
 pub mod arguments;
@@ -40,8 +42,10 @@ pub mod observed;
 pub mod packages;
 pub mod permissions;
 pub mod plan;
+pub mod reference;
 pub mod serve;
 pub mod stack;
 pub mod status;
+pub mod stop;
 pub mod sumu_stack;
 pub mod telemetry;

@@ -7,7 +7,7 @@ use kube::CustomResourceExt as _;
 use sumu_operator::arguments::{Arguments, Command, IamArguments};
 use sumu_operator::permissions::{self, Place};
 use sumu_operator::sumu_stack::SumuStack;
-use sumu_operator::{controller, packages, telemetry};
+use sumu_operator::{controller, packages, reference, telemetry};
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Crd => print!("{}", serde_saphyr::to_string(&SumuStack::crd())?),
+        Command::Reference => print!("{}", reference::reference()),
         Command::Package(arguments) => packages::package(&arguments.from, &arguments.to, arguments.architecture)?,
         Command::Iam(IamArguments { account, region, partition }) => {
             println!("{:#}", permissions::policy(&Place { partition, region, account }));

@@ -73,6 +73,8 @@ pub enum Write {
     Event,
     /// The lease of the leader.
     Lease,
+    /// The `ConfigMap` with a stack's addresses.
+    ConfigMap,
 }
 
 impl Write {
@@ -82,6 +84,7 @@ impl Write {
             Self::Finalizer => "finalizer",
             Self::Event => "event",
             Self::Lease => "lease",
+            Self::ConfigMap => "config_map",
         }
     }
 }
@@ -160,7 +163,7 @@ impl Metrics {
         for outcome in [Outcome::Changed, Outcome::Unchanged, Outcome::Failed] {
             let _ = self.passes.get_or_create(&OutcomeLabels { outcome: outcome.as_str() });
         }
-        for what in [Write::Status, Write::Finalizer, Write::Event, Write::Lease] {
+        for what in [Write::Status, Write::Finalizer, Write::Event, Write::Lease, Write::ConfigMap] {
             let _ = self.writes.get_or_create(&WriteLabels { what: what.as_str() });
         }
         self

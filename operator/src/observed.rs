@@ -3,6 +3,7 @@
 //! Only resources that carry the owner's tag are here; whatever else sits under one of our names is listed in
 //! [`Observed::foreign`] and is never touched.
 
+mod closely;
 pub mod domain;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use crate::desired::functions::{GivingUp, Permission};
 use crate::desired::policy::Document;
 use crate::stack::name::{QueueId, TableId, Tags, TopicId};
 use crate::sumu_stack::Architecture;
+pub use closely::{Closely, Count};
 use domain::Domains;
 
 /// What exists.
@@ -39,6 +41,8 @@ pub struct Observed {
     pub domains: Domains,
     /// Resources under our names that are not ours.
     pub foreign: BTreeSet<ResourceId>,
+    /// What only a closer look shows.
+    pub closely: Closely,
 }
 
 /// A resource whose name follows from the stack's.
@@ -113,10 +117,18 @@ impl QueueState {
     /// Whether a message waits in it, delayed or not, or is being worked off. SQS counts them only nearly.
     #[must_use]
     pub fn holds_messages(&self) -> bool {
-        ["", "Delayed", "NotVisible"].iter().any(|kind| {
-            let count = self.attributes.get(&format!("ApproximateNumberOfMessages{kind}"));
-            count.is_some_and(|count| count != "0")
-        })
+        self.messages() > 0
+    }
+
+    /// How many messages wait in it, delayed or not, or are being worked off. SQS counts them only nearly. What is no
+    /// number counts as one.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        let counts = ["", "Delayed", "NotVisible"].iter().filter_map(|kind| {
+            let count = self.attributes.get(&format!("ApproximateNumberOfMessages{kind}"))?;
+            Some(count.parse::<u64>().unwrap_or(1))
+        });
+        counts.fold(0, u64::saturating_add)
     }
 }
 
@@ -346,7 +358,19 @@ impl Observed {
     #[must_use]
     pub fn is_nothing(&self) -> bool {
         // Without `..`, so that a new kind of resource cannot be forgotten here.
-        let Self { tables, queues, topics, log_groups, roles, functions, sources, apis, domains, foreign: _ } = self;
+        let Self {
+            tables,
+            queues,
+            topics,
+            log_groups,
+            roles,
+            functions,
+            sources,
+            apis,
+            domains,
+            foreign: _,
+            closely: _,
+        } = self;
         tables.is_empty()
             && queues.is_empty()
             && topics.is_empty()

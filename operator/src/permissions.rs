@@ -44,26 +44,27 @@ fn storage(place: &Place) -> Vec<Statement> {
             "Tables",
             "dynamodb",
             "CreateTable DescribeTable UpdateTable DeleteTable DescribeTimeToLive UpdateTimeToLive TagResource \
-             ListTagsOfResource",
+             UntagResource ListTagsOfResource Scan",
             place.arn("dynamodb", "table/sumu-*"),
         ),
         allow(
             "Queues",
             "sqs",
-            "CreateQueue GetQueueUrl GetQueueAttributes SetQueueAttributes DeleteQueue TagQueue ListQueueTags",
+            "CreateQueue GetQueueUrl GetQueueAttributes SetQueueAttributes DeleteQueue TagQueue UntagQueue \
+             ListQueueTags",
             place.arn("sqs", "sumu-*"),
         ),
         allow(
             "Topics",
             "sns",
-            "CreateTopic DeleteTopic Subscribe ListSubscriptionsByTopic TagResource ListTagsForResource",
+            "CreateTopic DeleteTopic Subscribe ListSubscriptionsByTopic TagResource UntagResource ListTagsForResource",
             place.arn("sns", "sumu-*"),
         ),
         allow("Subscriptions", "sns", "GetSubscriptionAttributes SetSubscriptionAttributes Unsubscribe", "*".into()),
         allow(
             "LogGroups",
             "logs",
-            "CreateLogGroup DeleteLogGroup PutRetentionPolicy TagResource ListTagsForResource",
+            "CreateLogGroup DeleteLogGroup PutRetentionPolicy TagResource UntagResource ListTagsForResource",
             place.arn("logs", "log-group:/aws/lambda/sumu-*"),
         ),
         allow("FindLogGroups", "logs", "DescribeLogGroups", "*".into()),
@@ -76,7 +77,8 @@ fn roles(place: &Place) -> Vec<Statement> {
         allow(
             "Roles",
             "iam",
-            "CreateRole GetRole UpdateAssumeRolePolicy TagRole DeleteRole PutRolePolicy GetRolePolicy DeleteRolePolicy",
+            "CreateRole GetRole UpdateAssumeRolePolicy TagRole UntagRole DeleteRole PutRolePolicy \
+             GetRolePolicy DeleteRolePolicy",
             place.role("sumu-*"),
         ),
         allow("PassRoles", "iam", "PassRole", place.role("sumu-*")).when(
@@ -99,7 +101,7 @@ fn functions(place: &Place) -> Vec<Statement> {
             "Functions",
             "lambda",
             "CreateFunction GetFunction UpdateFunctionCode UpdateFunctionConfiguration DeleteFunction GetPolicy \
-             AddPermission RemovePermission TagResource ListTags",
+             AddPermission RemovePermission TagResource UntagResource ListTags",
             functions.clone(),
         ),
         allow(
@@ -110,7 +112,12 @@ fn functions(place: &Place) -> Vec<Statement> {
         )
         .when("ArnLike", "lambda:FunctionArn", functions),
         allow("FindEventSources", "lambda", "ListEventSourceMappings", "*".into()),
-        allow("TagEventSources", "lambda", "TagResource", place.arn("lambda", "event-source-mapping:*")),
+        allow(
+            "TagEventSources",
+            "lambda",
+            "TagResource UntagResource ListTags",
+            place.arn("lambda", "event-source-mapping:*"),
+        ),
     ]
 }
 

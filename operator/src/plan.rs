@@ -13,15 +13,19 @@ mod departures;
 mod domain;
 mod functions;
 mod gateway;
+mod in_use;
 mod queues;
+mod retain;
 mod roles;
 pub mod step;
 mod tables;
 mod topics;
+pub mod untag;
 
 use std::fmt;
 
 use crate::desired::Desired;
+use crate::desired::end::End;
 use crate::observed::{Observed, ResourceId};
 use crate::stack::name::Tags;
 pub use step::Step;
@@ -107,6 +111,13 @@ pub enum WaitReason {
     Foreign(String),
     /// The user has asked AWS to refuse the deletion.
     Protected(String),
+    /// The user has asked us not to delete it while somebody uses it.
+    InUse {
+        /// What is used.
+        what: String,
+        /// How much is in it.
+        holds: String,
+    },
     /// Its policy names somebody who is gone. AWS takes no such policy, and whose the statement is we cannot know.
     LostPrincipal {
         /// What has the policy.
@@ -142,7 +153,7 @@ pub enum WaitReason {
         remedy: &'static str,
     },
     /// Somebody else uses it, so that it cannot be deleted.
-    InUse {
+    Shared {
         /// What cannot be deleted.
         what: String,
         /// What uses it.
@@ -156,9 +167,16 @@ impl WaitReason {
     pub const fn ends_by_itself(&self) -> bool {
         match self {
             Self::Exists { .. } | Self::Ready { .. } | Self::Gone { .. } => true,
-            Self::Foreign(_) | Self::Protected(_) | Self::LostPrincipal { .. } | Self::Failed { .. } => false,
-            Self::Conflict(_) | Self::Absent { .. } | Self::Denied(_) => false,
-            Self::Pending { .. } | Self::InUse { .. } => false,
+            Self::Conflict(_)
+            | Self::Absent { .. }
+            | Self::Denied(_)
+            | Self::Pending { .. }
+            | Self::Shared { .. }
+            | Self::Foreign(_)
+            | Self::Protected(_)
+            | Self::InUse { .. }
+            | Self::LostPrincipal { .. }
+            | Self::Failed { .. } => false,
         }
     }
 }
@@ -167,6 +185,13 @@ impl WaitReason {
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
+    if desired.end == End::Retained {
+        retain::plan(desired, observed, &mut plan);
+        return plan;
+    }
+    if in_use::blocks(desired, observed, &mut plan) {
+        return plan;
+    }
     tables::plan(desired, observed, &mut plan);
     queues::plan(desired, observed, &mut plan);
     topics::plan(desired, observed, &mut plan);
@@ -259,6 +284,7 @@ impl fmt::Display for WaitReason {
                     "{what} is protected from deletion: set spec.connections.deletionProtection to false to let it go"
                 )
             }
+            Self::InUse { what, holds } => write!(f, "{what}: {holds}"),
             Self::LostPrincipal { what, principal } => {
                 write!(
                     f,
@@ -270,7 +296,7 @@ impl fmt::Display for WaitReason {
             Self::Absent { what, remedy } => write!(f, "{what} does not exist: {remedy}"),
             Self::Denied(error) => f.write_str(error),
             Self::Pending { what, state, remedy } => write!(f, "{what} is {state}: {remedy}"),
-            Self::InUse { what, by } => write!(f, "{what} stays while somebody else uses it: delete {by}"),
+            Self::Shared { what, by } => write!(f, "{what} stays while somebody else uses it: delete {by}"),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use sumu_contract::limits::ENVIRONMENT_BYTES_MAX;
 use sumu_contract::settings::{self, AuthorizerSettings, Settings};
 
-use crate::sumu_stack::{self, Architecture, CustomDomain, DeletionPolicy, SumuStack, SumuStackSpec, Throttling};
+use crate::sumu_stack::{self, Architecture, CustomDomain, SumuStack, SumuStackSpec, Throttling};
 use name::{Owner, Tags};
 
 /// A validated stack.
@@ -139,12 +139,6 @@ impl StackSpec {
             owner,
         })
     }
-
-    /// Whether deleting the object leaves the AWS resources alone.
-    #[must_use]
-    pub fn is_retained(stack: &SumuStack) -> bool {
-        stack.spec.deletion_policy == DeletionPolicy::Retain
-    }
 }
 
 fn authorizer(authorizer: &sumu_stack::Authorizer) -> Result<AuthorizerSettings, Invalid> {
@@ -198,7 +192,6 @@ fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
         ("spec.messages.subscriptions", !spec.messages.subscriptions.is_empty()),
         ("spec.messages.consumers", !spec.messages.consumers.is_empty()),
         ("spec.functions.package.s3", spec.functions.package.s3.is_some()),
-        ("spec.export", spec.export.is_some()),
     ]
     .into_iter()
     .filter_map(|(field, is_set)| is_set.then_some(field))

@@ -3,6 +3,7 @@
 mod conditions;
 mod domain;
 pub mod events;
+pub mod export;
 
 use kube::core::error_boundary::InvalidObject;
 use sumu_contract::Function;
@@ -17,7 +18,10 @@ use crate::sumu_stack::{
     AwsStatus, Condition, FunctionStatus, FunctionsStatus, MessagingStatus, SumuStack, SumuStackStatus, TableStatus,
 };
 
-pub use conditions::{READY, SPEC_IN_EFFECT, SUSPENDED};
+pub use conditions::{
+    EXPORTED, READY, REASONS_FOR_A_PERSON, REASONS_IN_ORDER, REASONS_THAT_PASS, SPEC_IN_EFFECT, STALLED, SUSPENDED,
+    TYPES,
+};
 pub use events::Occurrence;
 
 /// How far the operator has got with a stack.
@@ -108,9 +112,10 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
     if matches!(progress, Progress::Refused(_) | Progress::Unseen { .. }) {
         // As with the rest: what was known of the parts stays, with the generation that it was known for.
         let is_news = |old: &Condition| status.conditions.iter().any(|new| new.type_ == old.type_);
-        let known: Vec<Condition> = previous.conditions.into_iter().filter(|old| !is_news(old)).collect();
+        let known: Vec<Condition> = previous.conditions.iter().filter(|old| !is_news(old)).cloned().collect();
         status.conditions.extend(known);
     }
+    conditions::sum_up(&mut status, &previous.conditions, generation, context.now);
     status
 }
 
@@ -181,11 +186,13 @@ pub fn unreadable(invalid: &InvalidObject, now: &str) -> SumuStackStatus {
         invalid.error
     );
     let news = conditions::refused(&Invalid(message));
-    SumuStackStatus {
+    let mut status = SumuStackStatus {
         observed_generation: generation,
         conditions: conditions::dated(news, &[], generation, now),
         ..SumuStackStatus::default()
-    }
+    };
+    conditions::sum_up(&mut status, &[], generation, now);
+    status
 }
 
 /// The status of a stack that nothing was made of yet: only where it will live.
@@ -205,7 +212,8 @@ pub fn moved(stack: &SumuStack, account: &Account) -> Option<Invalid> {
     }
     Some(Invalid(format!(
         "the stack lives in account {} in {}, but the operator now works in account {} in {}: give the operator its old \
-         region and credentials back, or set spec.deletionPolicy to Retain and delete the object to leave the stack there",
+         region and credentials back, or delete the object and take its finalizer sumu.live/aws-resources off to leave the \
+         stack there",
         home.account_id, home.region, account.id, account.region
     )))
 }

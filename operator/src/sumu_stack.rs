@@ -35,9 +35,9 @@ pub use status::{
     derive = "PartialEq",
     doc = "Live WebSockets on AWS without servers: one API Gateway WebSocket API with everything behind it.",
     printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}"#,
-    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name": "Status", "type": "string", "jsonPath": ".status.summary"}"#,
     printcolumn = r#"{"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint"}"#,
-    printcolumn = r#"{"name": "Status", "type": "string", "priority": 1, "jsonPath": ".status.conditions[?(@.type==\"Ready\")].message"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "priority": 1, "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -81,12 +81,15 @@ pub struct SumuStackSpec {
     /// The four Lambda functions.
     #[serde(default)]
     pub functions: Functions,
-    /// Where the stack's addresses are written for applications. No effect yet.
+    /// Where the stack's addresses are written for applications.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Export>,
     /// What happens to the AWS resources when this object is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+    /// How a deletion goes with `deletionPolicy: Delete`.
+    #[serde(default)]
+    pub deletion: Deletion,
     /// While true the operator makes no change in AWS. Deleting the object still works.
     #[serde(default)]
     pub suspend: bool,
@@ -367,7 +370,8 @@ pub struct S3Package {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Export {
-    /// A `ConfigMap` in the same namespace that the operator makes and owns.
+    /// A `ConfigMap` in the same namespace that the operator makes once all addresses are known, keeps and owns. One that
+    /// exists already and is not this stack's is never touched.
     #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
     pub config_map_name: String,
 }
@@ -378,8 +382,28 @@ pub enum DeletionPolicy {
     /// They are deleted.
     #[default]
     Delete,
-    /// They stay as they are, with their tags.
+    /// They stay and go on working, without the operator's own `sumu.live/...` tags: no `SumuStack` owns them any more.
     Retain,
+}
+
+/// How a deletion goes.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Deletion {
+    /// What happens while clients are connected or a queue of the stack holds messages. May be changed while the object
+    /// is being deleted.
+    pub when_in_use: WhenInUse,
+}
+
+/// What happens to a stack that is deleted while it is in use.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenInUse {
+    /// It is deleted: connections are closed, and messages are lost.
+    #[default]
+    Delete,
+    /// Nothing is deleted before every client has gone and every queue, dead letters too, is empty. `Ready` says what
+    /// is still there.
+    Wait,
 }
 
 impl Default for Connections {

@@ -54,13 +54,15 @@ pub struct Settings {
     /// Whether the emulator is not to work on event sources, subscriptions of functions and time to live, because
     /// somebody else does.
     pub holds: bool,
+    /// Where another gateway before the same emulator keeps what deployments have captured, for a front behind that one.
+    pub deployments: Option<Arc<Deployments>>,
     /// Where to write which call was refused by which rule, without anything that was said in it.
     pub log: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pace: Pace::QUICK, off: Vec::new(), holds: false, log: None }
+        Self { pace: Pace::QUICK, off: Vec::new(), holds: false, deployments: None, log: None }
     }
 }
 

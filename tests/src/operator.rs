@@ -88,7 +88,7 @@ impl Operator {
             program = program.variable("AWS_ACCESS_KEY_ID", key);
         }
         if let Some(namespace) = &settings.namespace {
-            program = program.arguments(["--namespace", namespace]);
+            program = program.arguments(["--namespaces", namespace]);
         }
         if let Some(seconds) = settings.resync_seconds {
             program = program.argument("--resync-seconds").argument(seconds.to_string());

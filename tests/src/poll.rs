@@ -13,6 +13,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How many times as long as on the testbed everything may take in a real account.
 const PATIENCE_WITH_AN_ACCOUNT: u32 = 4;
 
+/// How many times as long everything may take, for a machine that has much else to do: a number.
+const PATIENCE_FACTOR: &str = "SUMU_TEST_PATIENCE";
+
 /// Between two looks.
 pub const PAUSE: Duration = Duration::from_millis(100);
 const BLINK: Duration = Duration::from_millis(2);
@@ -55,7 +58,9 @@ async fn look_every<T>(
 /// How long something may take here that takes so long on the testbed.
 #[must_use]
 pub fn patient(time: Duration) -> Duration {
-    if std::env::var_os(account::RUN).is_some() { time * PATIENCE_WITH_AN_ACCOUNT } else { time }
+    let account = if std::env::var_os(account::RUN).is_some() { PATIENCE_WITH_AN_ACCOUNT } else { 1 };
+    let machine = std::env::var(PATIENCE_FACTOR).ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
+    time * account * machine
 }
 
 /// Lets time pass: what an AWS does that is slow.

@@ -14,8 +14,12 @@ mod delivery;
 mod drift;
 #[path = "live/elsewhere.rs"]
 mod elsewhere;
+#[path = "live/ends.rs"]
+mod ends;
 #[path = "live/events.rs"]
 mod events;
+#[path = "live/export.rs"]
+mod export;
 #[path = "live/faults.rs"]
 mod faults;
 #[path = "live/keys.rs"]
@@ -30,6 +34,8 @@ mod lifecycle;
 mod messages;
 #[path = "live/metrics.rs"]
 mod metrics;
+#[path = "live/namespaces.rs"]
+mod namespaces;
 #[path = "live/neighbours.rs"]
 mod neighbours;
 #[path = "live/noise.rs"]

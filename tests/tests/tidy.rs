@@ -1,5 +1,8 @@
 //! What no compiler and no lint checks: the shape of files, and who may know whom.
 
+#[path = "tidy/kubernetes.rs"]
+mod kubernetes;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -6,6 +6,7 @@ mod answers;
 mod apigateway;
 mod apigateway_read;
 mod calls;
+mod closely;
 mod domains;
 mod dynamodb;
 mod iam;
@@ -16,6 +17,7 @@ mod recent;
 mod route53;
 mod sns;
 mod sqs;
+mod untag;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +31,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 
 use super::error::Failure;
 use super::{Cloud, CloudError, Kind};
-use crate::observed::{Observed, ResourceId};
+use crate::desired::end::Closer;
+use crate::observed::{Closely, Observed, ResourceId};
 use crate::plan::Step;
 use crate::stack::Location;
 use crate::stack::name::{Account, Names, Owner, Tags};
@@ -125,7 +128,12 @@ impl Cloud for Aws {
             apis,
             domains,
             foreign,
+            closely: Closely::default(),
         })
+    }
+
+    async fn look_closer(&self, closer: Closer, names: &Names, observed: &Observed) -> Result<Closely, CloudError> {
+        self.closely(closer, names, observed).await
     }
 
     async fn apply(&self, step: &Step) -> Result<(), CloudError> {
@@ -139,6 +147,7 @@ impl Cloud for Aws {
             Step::Source(_, step) => Box::pin(self.functions.apply_source(step)).await,
             Step::Gateway(step) => Box::pin(self.gateway.apply(step)).await,
             Step::Domain(step) => Box::pin(self.domains.apply(step)).await,
+            Step::Untag(tagged) => Box::pin(self.untag(tagged)).await,
         }
     }
 }

@@ -35,6 +35,8 @@ struct Remembered {
     was_whole: bool,
     /// Since when nothing is seen of a stack that is being deleted.
     empty_since: Option<Instant>,
+    /// Whether somebody has touched the `ConfigMap` with the addresses, or it could not be written.
+    export_look: bool,
 }
 
 /// How long something that was just made may be missing from a read. IAM is the slowest with about ten seconds.
@@ -131,6 +133,33 @@ impl Memory {
         remembered.is_settled = is_settled;
         if is_settled {
             remembered.attempts = 0;
+        }
+    }
+
+    /// The object's version after a write between two passes.
+    pub(super) fn remember_version(&self, uid: &str, version: Option<String>) {
+        self.lock().entry(uid.to_owned()).or_default().version = version;
+    }
+
+    /// Lets the next pass begin at once.
+    pub(super) fn make_due(&self, uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default().due = None;
+    }
+
+    /// Asks for a look at the `ConfigMap` with the addresses.
+    pub(super) fn look_at_export(&self, uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default().export_look = true;
+    }
+
+    /// Whether there is to be a look at the `ConfigMap`.
+    pub(super) fn is_export_look_due(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|remembered| remembered.export_look)
+    }
+
+    /// Notes that the look at the `ConfigMap` begins.
+    pub(super) fn take_export_look(&self, uid: &str) {
+        if let Some(remembered) = self.lock().get_mut(uid) {
+            remembered.export_look = false;
         }
     }
 

@@ -3,40 +3,43 @@
 //! 1. Packages, API server and CRD are looked for; what is missing ends the process with a sentence.
 //! 2. From here on it is ready ([`crate::serve`]). With leader election it waits for the lease ([`crate::leader`]), and
 //!    watches nothing until it has it.
-//! 3. It works until it is told to stop. Passes that are under way are finished; then the lease is given back, so that
-//!    whoever waits for it begins at once.
+//! 3. It works until it is told to stop. Calls to AWS that change something and are under way are finished, and no other
+//!    begins; then the lease is given back, so that whoever waits for it begins at once.
 //! 4. Whoever loses the lease ends without finishing anything, before the lease can be another's.
 
-use std::future::Future;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use futures::{FutureExt as _, StreamExt as _};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Config, Controller, Error as ControllerError};
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
 use super::clouds::Clouds;
 use super::events::Events;
 use super::kubernetes::Guarded;
 use super::memory::Memory;
-use super::{Context, Error, on_error, reconcile};
+use super::{Context, Error, export, on_error, reconcile};
 use crate::arguments::{Listen, Pacing, RunArguments};
 use crate::desired::Provision;
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
 use crate::packages::Packages;
 use crate::serve::{Readiness, serve};
+use crate::stop::{self, Stop};
 
-/// Runs until the process is told to stop; a pass that is under way is finished first.
+/// Runs until the process is told to stop; what is under way in AWS is finished first.
 pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     // Several TLS providers may be compiled in; this one is ours. An error means that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // From here on, so that an operator that is stopped while it starts ends as well as any other.
     let (metrics, readiness) = (Arc::<Metrics>::default(), Arc::<Readiness>::default());
-    let stops = Arc::clone(&readiness);
-    let stop = stop_signal().map_err(Error::Signals)?.inspect(move |()| stops.set(false)).shared();
+    let stop = stop_signal(Arc::clone(&readiness)).map_err(Error::Signals)?;
     if let Listen::At(address) = arguments.metrics_address {
         let served = serve(address, Arc::clone(&metrics), Arc::clone(&readiness)).await;
         served.map_err(|source| Error::Serve { address, source })?;
@@ -44,11 +47,11 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     let packages = Packages::load(&arguments.functions_dir)
         .map_err(|source| Error::Packages { folder: arguments.functions_dir.display().to_string(), source })?;
     let client = Client::try_default().await.map_err(Error::Connect)?;
-    let stacks: Api<Guarded> = match &arguments.namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    stacks.list(&kube::api::ListParams::default().limit(1)).await.map_err(Error::List)?;
+    let watched = arguments.watched();
+    let places = places(&client, &watched);
+    for place in &places {
+        place.stacks.list(&kube::api::ListParams::default().limit(1)).await.map_err(Error::List)?;
+    }
     readiness.set(true);
     let candidate = Candidate::of(&arguments, &client, &metrics);
     let context = Arc::new(Context {
@@ -60,35 +63,54 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
         resync: arguments.resync(),
         memory: Memory::default(),
         metrics: Arc::clone(&metrics),
+        slots: Semaphore::new(arguments.concurrency.into()),
+        stop: stop.clone(),
     });
     info!(
         version = env!("CARGO_PKG_VERSION"),
-        namespace = arguments.namespace.as_deref().unwrap_or("all"),
+        namespaces = if watched.is_empty() { "all".to_owned() } else { watched.join(",") },
         region = arguments.region,
         "operator started"
     );
-    let work = work(stacks, context, arguments.concurrency, stop.clone());
+    let work = places.into_iter().map(|place| work(place, Arc::clone(&context), arguments.concurrency));
+    let work = join_all(work).map(drop);
     match candidate {
         None => {
             metrics.leads(true);
             work.await;
         }
-        Some(candidate) => candidate.lead(work, stop).await?,
+        Some(candidate) => candidate.lead(work, stop.told()).await?,
     }
     info!("operator stopped");
     Ok(())
 }
 
-/// Makes passes until it is told to stop.
-async fn work<S>(stacks: Api<Guarded>, context: Arc<Context>, concurrency: u16, stop: S)
-where
-    S: Future<Output = ()> + Clone + Send + Sync + 'static,
-{
+/// Where objects are watched: a namespace, or all of them.
+struct Place {
+    stacks: Api<Guarded>,
+    config_maps: Api<PartialObjectMeta<ConfigMap>>,
+}
+
+fn places(client: &Client, namespaces: &[&str]) -> Vec<Place> {
+    if namespaces.is_empty() {
+        return vec![Place { stacks: Api::all(client.clone()), config_maps: Api::all(client.clone()) }];
+    }
+    let of = |namespace: &&str| Place {
+        stacks: Api::namespaced(client.clone(), namespace),
+        config_maps: Api::namespaced(client.clone(), namespace),
+    };
+    namespaces.iter().map(of).collect()
+}
+
+/// Makes passes until it is told to stop. `concurrency` is for each place; all of them share the slots of the context.
+async fn work(place: Place, context: Arc<Context>, concurrency: u16) {
+    let Place { stacks, config_maps } = place;
     let controller = Controller::new(stacks, watcher::Config::default());
     let listed = controller.store();
     let passes = controller
+        .reconcile_on(export::touched(config_maps, listed.clone(), Arc::clone(&context)))
         .with_config(Config::default().concurrency(concurrency))
-        .graceful_shutdown_on(stop.clone())
+        .graceful_shutdown_on(told(context.stop.clone()))
         .run(reconcile, on_error, Arc::clone(&context))
         .for_each(|result| {
             match result {
@@ -102,7 +124,7 @@ where
     // Told to stop before it has listed the stacks, the controller would wait for the list for ever. No pass begins
     // before that.
     let stopped_early = async {
-        stop.await;
+        context.stop.told().await;
         if listed.wait_until_ready().now_or_never().is_some() {
             std::future::pending::<()>().await;
         }
@@ -113,19 +135,23 @@ where
     }
 }
 
-/// Ends when the process is told to stop, by a cluster or by Ctrl-C.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + Sync + 'static> {
+async fn told(stop: Stop) {
+    stop.told().await;
+}
+
+/// Tells everybody when the process is told to stop, by a cluster or by Ctrl-C.
+fn stop_signal(readiness: Arc<Readiness>) -> std::io::Result<Stop> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let (stopper, stop) = stop::channel();
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        info!("told to stop; what is under way is finished first");
-        // Nobody listens when the operator has ended already.
-        let _ = stop.send(());
+        info!("told to stop; what is under way in AWS is finished first");
+        readiness.set(false);
+        stopper.stop();
     });
-    Ok(async move { stopped.await.unwrap_or_default() })
+    Ok(stop)
 }

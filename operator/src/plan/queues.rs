@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::step::QueueStep;
-use super::{Part, Plan, Step, WaitReason, departures, tags_to_set};
+use super::step::{QueueStep, part_of_queue as part};
+use super::{Plan, Step, WaitReason, departures, tags_to_set};
 use crate::desired::Desired;
 use crate::desired::policy::Document;
 use crate::desired::queues::{Queue, RECEIVE_WAIT_SECONDS};
@@ -58,16 +58,6 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     }
     for id in observed.queues.keys().filter(|id| !desired.queues.contains_key(id)) {
         delete(desired, *id, observed, plan);
-    }
-}
-
-fn part(id: QueueId) -> Part {
-    match id {
-        QueueId::Notifications | QueueId::NotificationsDeadLetters | QueueId::Pushes | QueueId::PushesDeadLetters => {
-            Part::Notifications
-        }
-        QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
-        QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
     }
 }
 

@@ -11,6 +11,7 @@ use std::fmt;
 use sumu_contract::Function;
 
 use super::Part;
+use super::untag::Tagged;
 use crate::desired::functions::{Permission, Source};
 use crate::desired::policy::Document;
 use crate::desired::tables::Table;
@@ -40,6 +41,8 @@ pub enum Step {
     Gateway(GatewayStep),
     /// API Gateway and Route 53, about a custom domain.
     Domain(DomainStep),
+    /// Our tags are taken off something.
+    Untag(Tagged),
 }
 
 /// A call to DynamoDB about one table.
@@ -257,19 +260,13 @@ impl Step {
     pub const fn part(&self) -> Part {
         match self {
             Self::Table(..) => Part::Connections,
-            Self::Queue(id, _) => match id {
-                QueueId::Notifications
-                | QueueId::NotificationsDeadLetters
-                | QueueId::Pushes
-                | QueueId::PushesDeadLetters => Part::Notifications,
-                QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
-                QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
-            },
+            Self::Queue(id, _) => part_of_queue(*id),
             Self::Topic(TopicId::Notifications, _) => Part::Notifications,
             Self::Topic(TopicId::Messages, _) => Part::Messages,
             Self::Role(..) | Self::LogGroup(..) | Self::Function(..) | Self::Source(..) => Part::Functions,
             Self::Gateway(_) => Part::Gateway,
             Self::Domain(_) => Part::CustomDomain,
+            Self::Untag(tagged) => tagged.part(),
         }
     }
 
@@ -286,6 +283,7 @@ impl Step {
             Self::Source(..) => "event_source",
             Self::Gateway(_) => "api",
             Self::Domain(step) => step.resource(),
+            Self::Untag(tagged) => tagged.resource(),
         }
     }
 
@@ -311,7 +309,19 @@ impl Step {
             Self::Function(function, _) | Self::Source(function, _) => Lane::Function(*function),
             Self::Gateway(_) => Lane::Gateway,
             Self::Domain(step) => step.lane(),
+            Self::Untag(tagged) => tagged.lane(),
         }
+    }
+}
+
+/// The part that a queue is of.
+pub(super) const fn part_of_queue(id: QueueId) -> Part {
+    match id {
+        QueueId::Notifications | QueueId::NotificationsDeadLetters | QueueId::Pushes | QueueId::PushesDeadLetters => {
+            Part::Notifications
+        }
+        QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
+        QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
     }
 }
 
@@ -387,6 +397,7 @@ impl fmt::Display for Step {
             },
             Self::Gateway(step) => step.fmt(f),
             Self::Domain(step) => step.fmt(f),
+            Self::Untag(tagged) => tagged.fmt(f),
         }
     }
 }

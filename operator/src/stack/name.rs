@@ -299,6 +299,18 @@ impl Names {
         format!("arn:{partition}:apigateway:{region}::/domainnames/{domain}")
     }
 
+    /// The ARN of an API's stage as its tags name it.
+    #[must_use]
+    pub fn stage_arn(&self, api_id: &str, stage: &str) -> String {
+        format!("{}/stages/{stage}", self.api_arn(api_id))
+    }
+
+    /// The ARN of an event source.
+    #[must_use]
+    pub fn source_arn(&self, uuid: &str) -> String {
+        self.arn("lambda", &format!("event-source-mapping:{uuid}"))
+    }
+
     /// The ARN of what clients and backends do with an API: `path` is for example `*` or `live/POST/@connections/*`.
     #[must_use]
     pub fn execute_api_arn(&self, api_id: &str, path: &str) -> String {

@@ -66,6 +66,12 @@ impl Notes {
     }
 }
 
+/// The keys of all tags that note something.
+#[must_use]
+pub fn keys(tags: &Tags) -> Vec<String> {
+    tags.keys().filter(|key| key.starts_with(DOMAIN) || key.starts_with(ALIAS)).cloned().collect()
+}
+
 /// The tag that notes a domain name.
 #[must_use]
 pub fn domain(name: &str) -> (String, String) {

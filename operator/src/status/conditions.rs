@@ -10,7 +10,7 @@ use crate::cloud::{CloudError, Kind};
 use crate::converge::Pass;
 use crate::plan::{Part, Step, WaitReason};
 use crate::stack::{Invalid, not_in_effect_sentence};
-use crate::sumu_stack::{Condition, ConditionStatus};
+use crate::sumu_stack::{Condition, ConditionStatus, SumuStackStatus};
 
 /// Type of the condition that sums up all the others.
 pub const READY: &str = "Ready";
@@ -18,8 +18,56 @@ pub const READY: &str = "Ready";
 pub const SPEC_IN_EFFECT: &str = "SpecInEffect";
 /// Type of the condition of a suspended stack.
 pub const SUSPENDED: &str = "Suspended";
+/// Type of the condition of a stack that waits for a person, as kstatus has it: `True`, or absent.
+pub const STALLED: &str = "Stalled";
+/// Type of the condition of the `ConfigMap` with the stack's addresses.
+pub const EXPORTED: &str = "Exported";
+
+/// Every type of condition, in the order of the document.
+pub const TYPES: [&str; 10] = [
+    READY,
+    Part::Connections.as_str(),
+    Part::Notifications.as_str(),
+    Part::Messages.as_str(),
+    Part::Functions.as_str(),
+    Part::Gateway.as_str(),
+    EXPORTED,
+    STALLED,
+    SPEC_IN_EFFECT,
+    SUSPENDED,
+];
+
+/// Reasons of conditions that are what they should be, or will be by themselves.
+pub const REASONS_IN_ORDER: [&str; 8] =
+    ["Settled", PROGRESSING, "Waiting", "Deleting", IN_USE, SUSPENDED, "SuspendedByUser", "FieldsNotInEffect"];
+/// Reasons that only a person ends: those of [`STALLED`].
+pub const REASONS_FOR_A_PERSON: [&str; 8] = [
+    "InvalidSpec",
+    "OwnershipConflict",
+    "LostPrincipal",
+    "DeletionProtected",
+    "Failed",
+    Kind::Denied.as_str(),
+    Kind::Quota.as_str(),
+    Kind::Rejected.as_str(),
+];
+/// Reasons that are AWS's, or the API server's, troubles of the moment.
+pub const REASONS_THAT_PASS: [&str; 7] = [
+    Kind::Throttled.as_str(),
+    Kind::Unreachable.as_str(),
+    Kind::Internal.as_str(),
+    Kind::Busy.as_str(),
+    Kind::Propagating.as_str(),
+    Kind::NotFound.as_str(),
+    Kind::AlreadyExists.as_str(),
+];
 
 const PROGRESSING: &str = "Progressing";
+/// Reason of a deletion that waits until nobody uses the stack.
+pub(super) const IN_USE: &str = "InUse";
+
+/// A column of a terminal.
+const SUMMARY_CHARACTERS_MAX: usize = 60;
 
 /// How many steps or waits a message names before it only counts the rest.
 const NAMED_MAX: usize = 3;
@@ -34,8 +82,16 @@ pub(super) struct News {
 }
 
 impl News {
-    fn new(type_: &'static str, status: ConditionStatus, reason: &str, message: impl Into<String>) -> Self {
+    pub(super) fn new(type_: &'static str, status: ConditionStatus, reason: &str, message: impl Into<String>) -> Self {
+        let known = [&REASONS_IN_ORDER[..], &REASONS_FOR_A_PERSON, &REASONS_THAT_PASS];
+        debug_assert!(known.iter().any(|known| known.contains(&reason)), "the list of reasons lacks {reason}");
         Self { type_, status, reason: reason.to_owned(), message: message.into() }
+    }
+
+    /// The condition that tells of this one.
+    pub(super) fn sums_up(self, type_: &'static str) -> Self {
+        let message = format!("{}: {}", self.type_, self.message);
+        Self { type_, message, ..self }
     }
 }
 
@@ -48,7 +104,7 @@ pub(super) fn refused(invalid: &Invalid) -> Vec<News> {
 pub(super) fn unseen(error: &CloudError, is_deleting: bool) -> Vec<News> {
     let mut message = format!("AWS cannot be looked at: {error}");
     if is_deleting {
-        message.push_str("; to let the object go without touching AWS, set spec.deletionPolicy to Retain");
+        message.push_str("; to let the object go without touching AWS, take its finalizer sumu.live/aws-resources off");
     }
     vec![News::new(READY, ConditionStatus::Unknown, error.kind.as_str(), message)]
 }
@@ -82,6 +138,15 @@ pub(super) fn suspended(pass: &Pass) -> Vec<News> {
 
 /// A pass towards nothing is done.
 pub(super) fn deleting(pass: &Pass) -> Vec<News> {
+    let in_use = pass.plan.waits.iter().filter(|wait| matches!(wait.reason, WaitReason::InUse { .. }));
+    let in_use: Vec<String> = in_use.map(|wait| wait.reason.to_string()).collect();
+    if !in_use.is_empty() {
+        let message = format!(
+            "Deleting waits while the stack is in use ({}): set spec.deletion.whenInUse to Delete to delete it all the same",
+            in_use.join("; ")
+        );
+        return vec![News::new(READY, ConditionStatus::False, IN_USE, message)];
+    }
     let parts = parts(pass);
     let (reason, message) = match worst(&parts) {
         None => ("Deleting", "Deleting: nothing is left in AWS".to_owned()),
@@ -187,12 +252,13 @@ fn wait_word(wait: &WaitReason) -> &'static str {
         WaitReason::Exists { .. } | WaitReason::Ready { .. } | WaitReason::Gone { .. } => "Waiting",
         WaitReason::Foreign(_) | WaitReason::Conflict(_) => "OwnershipConflict",
         WaitReason::Protected(_) => "DeletionProtected",
+        WaitReason::InUse { .. } => IN_USE,
         WaitReason::LostPrincipal { .. } => "LostPrincipal",
         WaitReason::Failed { .. } => "Failed",
         WaitReason::Absent { .. } => "Missing",
         WaitReason::Denied(_) => Kind::Denied.as_str(),
         WaitReason::Pending { .. } => "ActionRequired",
-        WaitReason::InUse { .. } => "InUse",
+        WaitReason::Shared { .. } => "InUseByOthers",
     }
 }
 
@@ -223,4 +289,46 @@ pub(super) fn dated(news: Vec<News>, previous: &[Condition], generation: Option<
             }
         })
         .collect()
+}
+
+/// What follows from the other conditions: whether a person is waited for, and the sentence for a column.
+pub(super) fn sum_up(status: &mut SumuStackStatus, previous: &[Condition], generation: Option<i64>, now: &str) {
+    status.conditions.retain(|condition| condition.type_ != STALLED);
+    let Some(ready) = status.conditions.iter().find(|condition| condition.type_ == READY) else { return };
+    let is_stalled = ready.status != ConditionStatus::True && REASONS_FOR_A_PERSON.contains(&ready.reason.as_str());
+    let stalled = is_stalled.then(|| News::new(STALLED, ConditionStatus::True, &ready.reason, ready.message.clone()));
+    status.summary = Some(shortened(&ready.message));
+    status.conditions.extend(dated(stalled.into_iter().collect(), previous, generation, now));
+}
+
+/// The beginning of a sentence, cut off between two words.
+fn shortened(sentence: &str) -> String {
+    if sentence.chars().count() <= SUMMARY_CHARACTERS_MAX {
+        return sentence.to_owned();
+    }
+    let end = sentence.char_indices().nth(SUMMARY_CHARACTERS_MAX - 1).map_or(sentence.len(), |(at, _)| at);
+    let beginning = &sentence[..end];
+    let beginning = beginning.rsplit_once(' ').map_or(beginning, |(words, _)| words);
+    format!("{}…", beginning.trim_end_matches([' ', ',', ';', ':']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_sentence_is_cut_off_between_two_words_and_a_short_one_is_not() {
+        assert_eq!(shortened("Everything is in place"), "Everything is in place");
+        let long = "Gateway: creating route $connect; creating route $disconnect; creating route ping; and 3 more";
+        assert_eq!(shortened(long), "Gateway: creating route $connect; creating route…");
+        assert!(shortened(&"é".repeat(500)).chars().count() <= SUMMARY_CHARACTERS_MAX);
+    }
+
+    #[test]
+    fn every_class_of_failure_is_a_known_reason() {
+        let known = [&REASONS_FOR_A_PERSON[..], &REASONS_THAT_PASS].concat();
+        assert!(Kind::ALL.iter().all(|kind| known.contains(&kind.as_str())));
+        let transient = |reason: &&str| Kind::ALL.iter().any(|kind| kind.is_transient() && kind.as_str() == *reason);
+        assert!(!REASONS_FOR_A_PERSON.iter().any(transient), "what passes needs no person");
+    }
 }

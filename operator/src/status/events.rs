@@ -7,6 +7,7 @@
 
 use crate::cloud::Kind;
 use crate::stack::name::Account;
+use crate::status::conditions::IN_USE;
 use crate::status::{READY, SPEC_IN_EFFECT, SUSPENDED};
 use crate::sumu_stack::{Condition, ConditionStatus, SumuStack, SumuStackStatus};
 
@@ -82,7 +83,11 @@ impl Occurrence {
     #[must_use]
     pub fn released(is_retained: bool) -> Self {
         if is_retained {
-            return Self::new(false, "Retained", "The AWS resources stay as they are, and nobody looks after them now");
+            return Self::new(
+                false,
+                "Retained",
+                "The AWS resources stay, without the operator's tags: they are nobody's now",
+            );
         }
         Self::new(false, "Deleted", "Nothing is left in AWS")
     }
@@ -144,6 +149,8 @@ fn of_ready(old: Option<&Condition>, now: &Condition, next: &SumuStackStatus, wa
     match reason {
         // The condition `Suspended` has its own.
         SUSPENDED => None,
+        // How much is in use changes all the time.
+        IN_USE => (!is_same).then(|| Occurrence::of(now).same_again()),
         "Deleting" => (!is_same).then(|| Occurrence::new(false, reason, &now.message).same_again()),
         _ if TROUBLES.contains(&reason) => (!is_same).then(|| Occurrence::new(true, reason, &now.message).same_again()),
         _ => {

@@ -12,6 +12,7 @@
 //! | [`compute`] | Lambda |
 //! | [`gateway`] | API Gateway |
 //! | [`domain`] | its domain names, and Route 53 |
+//! | [`untag`] | tags that are taken off, and what is looked at only then |
 
 mod compute;
 pub mod domain;
@@ -19,6 +20,7 @@ mod gateway;
 mod identity;
 mod messaging;
 mod tables;
+mod untag;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -26,7 +28,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use sumu_contract::Function;
 use sumu_operator::cloud::{Cloud, CloudError, Kind};
-use sumu_operator::observed::{ApiState, Observed, Readiness, ResourceId};
+use sumu_operator::desired::end::Closer;
+use sumu_operator::observed::{ApiState, Closely, Count, Observed, Readiness, ResourceId};
 use sumu_operator::plan::Step;
 use sumu_operator::stack::name::{Names, Owner, QueueId, TableId, Tags};
 
@@ -108,6 +111,10 @@ pub struct World {
     /// What each deployment captured.
     captured: BTreeMap<String, ApiState>,
     ids: u32,
+    /// The tags of event sources by their ids, and of stages by their ARNs.
+    pub child_tags: BTreeMap<String, Tags>,
+    /// How many connections are live.
+    pub connections: Count,
 }
 
 /// What AWS is at work on.
@@ -135,6 +142,10 @@ impl Cloud for MemoryCloud {
         Ok(seen)
     }
 
+    async fn look_closer(&self, closer: Closer, names: &Names, observed: &Observed) -> Result<Closely, CloudError> {
+        Ok(self.lock().closely(closer, names, observed))
+    }
+
     async fn apply(&self, step: &Step) -> Result<(), CloudError> {
         self.lock().call(step)
     }
@@ -159,6 +170,8 @@ impl MemoryCloud {
             at_work: Vec::new(),
             captured: BTreeMap::new(),
             ids: 0,
+            child_tags: BTreeMap::new(),
+            connections: Count::default(),
         }))
     }
 
@@ -243,6 +256,7 @@ impl World {
             Step::Source(function, step) => self.source_call(*function, step),
             Step::Gateway(step) => self.gateway_call(step),
             Step::Domain(step) => self.domain_call(step),
+            Step::Untag(tagged) => self.untag_call(tagged),
         }
     }
 

@@ -9,9 +9,11 @@ mod failures;
 mod foreign;
 mod gateway;
 mod grace;
+mod in_use;
 mod nets;
 mod partial;
 mod presence;
+mod retention;
 mod settled;
 
 use std::collections::BTreeSet;

@@ -4,6 +4,7 @@ mod conditions;
 mod described;
 mod domain;
 mod events;
+mod export;
 mod kstatus;
 
 use std::fmt::Write as _;

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use insta::assert_snapshot;
 use sumu_operator::desired::Desired;
+use sumu_operator::observed::Count;
 use sumu_operator::stack::name::{OWNER_TAG, QueueId, TableId};
 
 use crate::cloud::{MemoryCloud, Pace};
-use crate::fixtures::{stack, with_new_code};
+use crate::fixtures::{names, stack, with_new_code};
 use crate::passes::{pass, settle};
 
 /// AWS as it mostly is: tables, functions and event sources take a moment, and so does a role.
@@ -100,6 +101,38 @@ fn a_custom_domain_is_made_then_changed_and_taken_away() {
     told.push_str("spec.gateway.customDomain is taken out\n\n");
     told.push_str(&tell(&cloud, &stack("").desired));
     assert_snapshot!(told);
+}
+
+#[test]
+fn a_retained_stack_is_let_go_from_the_inside_out() {
+    let fixture = stack("deletionPolicy: Retain");
+    let cloud = MemoryCloud::new(&fixture, USUAL);
+    settle(&cloud, &fixture.desired);
+    let retained = Desired::of_deleted(&fixture.stack, fixture.owner.clone(), names(&fixture.owner));
+    assert_snapshot!(tell(&cloud, &retained));
+}
+
+#[test]
+fn a_deletion_waits_for_clients_and_messages_and_then_goes_on() {
+    let fixture = stack("deletion: {whenInUse: Wait}");
+    let cloud = MemoryCloud::new(&fixture, USUAL);
+    settle(&cloud, &fixture.desired);
+    let waiting = Desired::of_deleted(&fixture.stack, fixture.owner.clone(), names(&fixture.owner));
+    cloud.change(|world| {
+        world.connections = Count::Exactly(2);
+        let queue = world.held.queues.get_mut(&QueueId::Messages).unwrap();
+        queue.attributes.insert("ApproximateNumberOfMessages".into(), "3".into());
+    });
+    let mut story = tell(&cloud, &waiting);
+    cloud.change(|world| {
+        world.connections = Count::default();
+        let queue = world.held.queues.get_mut(&QueueId::Messages).unwrap();
+        queue.attributes.insert("ApproximateNumberOfMessages".into(), "0".into());
+    });
+    story.push_str("the clients have gone, and the messages are worked off\n\n");
+    // All else is as with any other deletion.
+    let _ = write!(story, "pass 1\n{}", pass(&cloud, &waiting).plan);
+    assert_snapshot!(story);
 }
 
 #[test]

@@ -30,7 +30,7 @@ async fn main() -> Result<()> {
         print!("{}", rule::table());
         return Ok(());
     }
-    let settings = Settings { pace: Pace::AWS, off: arguments.off, holds: false, log: None };
+    let settings = Settings { pace: Pace::AWS, off: arguments.off, ..Settings::default() };
     let gateway = Gateway::start(arguments.listen, arguments.emulator, settings).await?;
     println!("http://{} before http://{}", gateway.address(), arguments.emulator);
     tokio::signal::ctrl_c().await.context("cannot wait for the end")

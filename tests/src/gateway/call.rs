@@ -53,7 +53,7 @@ pub struct Call {
 }
 
 /// Operations of the services that tell theirs by method and path; `*` stands for one member.
-const PATHS: [(Service, &str, &str, &str); 67] = [
+const PATHS: [(Service, &str, &str, &str); 69] = [
     (Service::ApiGateway, "POST", "/v2/apis", "CreateApi"),
     (Service::ApiGateway, "GET", "/v2/apis", "GetApis"),
     (Service::ApiGateway, "GET", "/v2/apis/*", "GetApi"),
@@ -121,6 +121,8 @@ const PATHS: [(Service, &str, &str, &str); 67] = [
     (Service::Route53, "POST", "/2013-04-01/hostedzone", "CreateHostedZone"),
     (Service::Route53, "POST", "/2013-04-01/hostedzone/*/rrset", "ChangeResourceRecordSets"),
     (Service::Route53, "GET", "/2013-04-01/hostedzone/*/rrset", "ListResourceRecordSets"),
+    (Service::Lambda, "DELETE", "/2017-03-31/tags/*", "UntagResource"),
+    (Service::Lambda, "GET", "/2017-03-31/tags/*", "ListTags"),
 ];
 
 const TARGETS: [(&str, Service); 3] =

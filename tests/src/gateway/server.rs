@@ -92,7 +92,7 @@ impl Shared {
             faults: Faults::default(),
             held: Arc::new(Held::with_pace(settings.pace.source)),
             holds: settings.holds,
-            deployments: Arc::default(),
+            deployments: settings.deployments.clone().unwrap_or_default(),
             history: History::default(),
             rules: RuleSet::without(&settings.off),
             turns: ruled.into_iter().map(|service| (service, tokio::sync::Mutex::default())).collect(),

@@ -60,6 +60,7 @@ fn full() -> Value {
         },
         "export": {"configMapName": "live-sumu"},
         "deletionPolicy": "Delete",
+        "deletion": {"whenInUse": "Wait"},
         "suspend": false,
     });
     full
@@ -134,6 +135,7 @@ fn refused() -> Vec<(Value, &'static str)> {
         ),
         (json!({"export": {"configMapName": "Live"}}), "spec.export.configMapName"),
         (json!({"deletionPolicy": "Orphan"}), "Unsupported value: \"Orphan\""),
+        (json!({"deletion": {"whenInUse": "Ask"}}), "Unsupported value: \"Ask\""),
     ];
     table.extend([
         (subscription(json!({"protocol": "pigeon", "endpoint": "roof"})), "Unsupported value: \"pigeon\""),
@@ -265,7 +267,40 @@ fn kubectl_knows_the_short_name_and_shows_the_columns() -> Result<()> {
         testbed.kubernetes().kubectl_ok(&arguments, &minimal().to_string()).await?;
         let table = testbed.kubernetes().kubectl_ok(&["get", "sumu", "--namespace", &namespace], "").await?;
         let header: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
-        ensure_eq!(header, ["NAME", "READY", "REASON", "ENDPOINT", "AGE"], "the columns");
+        ensure_eq!(header, ["NAME", "READY", "STATUS", "ENDPOINT", "AGE"], "the columns");
         Ok(())
+    })
+}
+
+#[test]
+fn a_status_of_a_deleted_object_does_not_land_on_another_of_its_name() -> Result<()> {
+    story(async |testbed| {
+        let namespace = testbed.kubernetes().namespace("reborn").await?;
+        let manifest = stack::manifest(testbed, &namespace, "live");
+        let first = stack::Stack::apply(testbed, &manifest).await?;
+        let version = first.object().await?["metadata"]["resourceVersion"].clone();
+        first.delete().await?;
+        first.gone().await?;
+        let second = stack::Stack::apply(testbed, &manifest).await?;
+        // As the operator writes it.
+        let status = json!({
+            "apiVersion": "sumu.live/v1alpha1",
+            "kind": "SumuStack",
+            "metadata": {"name": "live", "resourceVersion": version},
+            "status": {"endpoint": "wss://of-the-first"},
+        });
+        let api = stack::api(testbed.kubernetes().client().await?, &namespace);
+        let parameters = PatchParams::apply("sumu-operator").force();
+        let written = api.patch_status("live", &parameters, &Patch::Apply(&status)).await;
+        let Err(kube::Error::Api(refusal)) = written else {
+            return Err(sumu_tests::Error::new(format!("it was taken: {written:?}")));
+        };
+        ensure_eq!(refusal.code, 409, "the answer {refusal:?}");
+        let object = second.object().await?;
+        // What the API server gives an object that nobody has looked at.
+        ensure_eq!(object["status"]["observedGeneration"], json!(-1), "the status of a new object");
+        ensure!(object["status"]["endpoint"].is_null(), "it has the other's address");
+        second.delete().await?;
+        second.gone().await
     })
 }

@@ -117,12 +117,12 @@ async fn kubectl_shows_the_columns(scene: &Scene) -> Result<()> {
     let lines: Vec<&str> = shown.lines().collect();
     let [head, row] = lines[..] else { return Err(sumu_tests::Error::new(format!("not two lines: {shown}"))) };
     let columns: Vec<&str> = head.split_whitespace().collect();
-    ensure_eq!(columns, ["NAME", "READY", "REASON", "ENDPOINT", "AGE"], "the columns");
+    ensure_eq!(columns, ["NAME", "READY", "STATUS", "ENDPOINT", "AGE"], "the columns");
     let object = scene.stack.object().await?;
-    let reason = text(condition(&object, "Ready").context("no condition Ready")?, "/reason")?;
+    let summary = text(&object, "/status/summary")?;
     let endpoint = scene.text("/endpoint")?;
     let cells: Vec<&str> = row.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-    ensure_eq!(cells[..4], ["live", "True", reason, endpoint], "the row: {row}");
+    ensure_eq!(cells[..4], ["live", "True", summary, endpoint], "the row: {row}");
     Ok(())
 }
 

@@ -14,11 +14,38 @@ use crate::scene::{Scene, change_of_every_part, names_begin, scene};
 use crate::snapshot;
 
 /// Rights that the emulator never asks for, and why AWS does.
-const UNSEEN: [(&str, &str); 3] = [
+const UNSEEN: [(&str, &str); 2] = [
     ("iam:CreateServiceLinkedRole", "API Gateway makes its own role with the first API of an account"),
-    ("lambda:ListTags", "GetFunction says nothing of tags without it"),
     ("apigateway:PUT", "AWS's own tools name it for tags that are set in a creation"),
 ];
+
+/// Rights that only other ends of a stack need than its deletion, whose stories limit the operator too.
+const ENDS: [&str; 8] = [
+    "dynamodb:Scan",
+    "dynamodb:UntagResource",
+    "iam:UntagRole",
+    "lambda:ListTags",
+    "lambda:UntagResource",
+    "logs:UntagResource",
+    "sns:UntagResource",
+    "sqs:UntagQueue",
+];
+
+/// Lets the scene's operator do what is printed, and nothing else.
+pub fn limit(scene: &Scene) -> Result<()> {
+    let policy = serde_json::from_str(&printed(REGION, ACCOUNT).text())?;
+    scene.testbed.aws().gateway().limit(scene.key(), policy);
+    Ok(())
+}
+
+/// Those of [`ENDS`] that the scene's operator has needed.
+pub fn needed_for_the_end(scene: &Scene) -> Vec<&'static str> {
+    let needed = scene.testbed.aws().gateway().needed(scene.key());
+    ENDS.into_iter().filter(|action| needed.contains(*action)).collect()
+}
+
+/// How many of [`ENDS`] a stack that is retained needs: all but the first.
+pub const FOR_RETAINING: usize = ENDS.len() - 1;
 
 fn printed(region: &str, account: &str) -> Document {
     policy(&Place { partition: "aws".into(), region: region.into(), account: account.into() })
@@ -67,6 +94,7 @@ fn the_policy_that_is_printed_suffices_for_a_life_and_every_action_of_it_is_need
         scene.delete().await?;
         let mut needed = gateway.needed(scene.key());
         needed.extend(UNSEEN.map(|(action, _)| action.to_owned()));
+        needed.extend(ENDS.map(ToOwned::to_owned));
         ensure_eq!(needed, actions(&policy), "the actions that a life needed, and those of the policy");
         Ok(())
     })

@@ -20,6 +20,7 @@ use crate::cloud::CloudError;
 use crate::desired::gateway::{AUTHORIZER_NAME, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
 use crate::observed::{AuthorizerState, IntegrationState};
 use crate::plan::step::{GatewayStep, RouteInput, StageInput};
+use crate::plan::untag::OUR_TAGS;
 use crate::stack::name::Tags;
 
 /// Much longer than a failed deployment is left standing.
@@ -128,6 +129,15 @@ impl Gateway {
     async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
         let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(tags)));
         call.send().await.map(drop).map_err(failed("TagResource", arn))
+    }
+
+    pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
+        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys));
+        call.send().await.map_err(failed("UntagResource", arn))?;
+        // Otherwise it would be looked up by its id and be taken for ours.
+        self.made.forget_where(|id| arn.ends_with(&format!("/apis/{id}")));
+        Ok(())
     }
 
     async fn create_authorizer(&self, api_id: &str, uri: &str, identity_sources: &[String]) -> Result<(), CloudError> {

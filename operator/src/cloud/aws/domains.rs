@@ -22,6 +22,7 @@ use crate::cloud::{CloudError, Kind};
 use crate::observed::ApiState;
 use crate::observed::domain::{DomainState, Domains as Observed, MappingState, ZoneState};
 use crate::plan::step::DomainStep;
+use crate::plan::untag::OUR_TAGS;
 use crate::stack::name::{Names, Owner, Tags};
 use crate::stack::note::Notes;
 
@@ -126,6 +127,10 @@ impl Domains {
     async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
         let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(tags)));
         call.send().await.map(drop).map_err(failed("TagResource", arn))
+    }
+
+    pub(super) async fn untag_ours(&self, arn: &str) -> Result<(), CloudError> {
+        Box::pin(self.untag(arn, &OUR_TAGS.map(ToOwned::to_owned))).await
     }
 
     async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), CloudError> {

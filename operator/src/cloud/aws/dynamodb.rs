@@ -18,10 +18,11 @@ use crate::cloud::CloudError;
 use crate::desired::tables::Table;
 use crate::observed::TableState;
 use crate::plan::step::TableStep;
+use crate::plan::untag::OUR_TAGS;
 use crate::stack::name::{Names, Owner, TableId, Tags};
 
 pub(super) struct Tables {
-    client: Client,
+    pub(super) client: Client,
     /// Tags of the tables that we made lately, by name.
     made: Recent<Tags>,
     /// Tags and attribute of time to live, for glances.
@@ -91,6 +92,14 @@ impl Tables {
         // Coming on counts as on: it takes up to an hour.
         let is_on = matches!(ttl.time_to_live_status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling));
         Ok(ttl.attribute_name.filter(|_| is_on))
+    }
+
+    pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
+        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys));
+        call.send().await.map_err(failed("UntagResource", arn))?;
+        self.made.forget(arn.rsplit('/').next().unwrap_or(arn));
+        Ok(())
     }
 
     pub(super) async fn apply(&self, step: &TableStep) -> Result<(), CloudError> {

@@ -18,6 +18,7 @@ use crate::desired::policy::Document;
 use crate::desired::roles::POLICY_NAME;
 use crate::observed::RoleState;
 use crate::plan::step::RoleStep;
+use crate::plan::untag::OUR_TAGS;
 use crate::stack::name::{Names, Tags};
 
 pub(super) struct Roles {
@@ -66,6 +67,14 @@ impl Roles {
         let policy = absent(policy.map_err(failed("GetRolePolicy", name)))?;
         let policy = policy.map(|policy| document(&policy.policy_document));
         Ok(Some(RoleState { policy, ..shown }))
+    }
+
+    pub(super) async fn untag(&self, name: &str) -> Result<(), CloudError> {
+        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
+        let call = self.client.untag_role().role_name(name).set_tag_keys(Some(keys));
+        call.send().await.map_err(failed("UntagRole", name))?;
+        self.made.forget(name);
+        Ok(())
     }
 
     pub(super) async fn apply(&self, step: &RoleStep) -> Result<(), CloudError> {

@@ -28,11 +28,12 @@ use crate::desired::policy::Document;
 use crate::observed::{FunctionState, Readiness, SourceState};
 use crate::packages::Package;
 use crate::plan::step::{Configuration, FunctionStep, SourceStep};
+use crate::plan::untag::OUR_TAGS;
 use crate::stack::name::{Names, SourceId, Tags};
 use crate::sumu_stack::Architecture;
 
 pub(super) struct Functions {
-    client: Client,
+    pub(super) client: Client,
     pace: Arc<Pace>,
     /// Permissions by the function's name, for glances.
     known: Recent<Vec<Permission>>,
@@ -86,6 +87,12 @@ impl Functions {
         let answer = absent(answer.map_err(failed("GetPolicy", name)))?;
         let document = Document::parse(answer.and_then(|answer| answer.policy).as_deref().unwrap_or("{}"));
         Ok(document.statements().map(permission).collect())
+    }
+
+    pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
+        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
+        let call = self.client.untag_resource().resource(arn).set_tag_keys(Some(keys));
+        deleted(call.send().await.map_err(failed("UntagResource", arn)))
     }
 
     pub(super) async fn apply(&self, step: &FunctionStep) -> Result<(), CloudError> {

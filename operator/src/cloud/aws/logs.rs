@@ -14,6 +14,7 @@ use super::{absent, deleted, failed};
 use crate::cloud::CloudError;
 use crate::observed::LogGroupState;
 use crate::plan::step::LogGroupStep;
+use crate::plan::untag::OUR_TAGS;
 use crate::stack::name::{Names, Tags};
 
 pub(super) struct LogGroups {
@@ -96,6 +97,14 @@ impl LogGroups {
             self.tags.put(arn, (made_at, tags.clone()));
         }
         Ok(Some(tags))
+    }
+
+    pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
+        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys));
+        call.send().await.map_err(failed("UntagResource", arn))?;
+        self.tags.forget(arn);
+        Ok(())
     }
 
     pub(super) async fn apply(&self, step: &LogGroupStep) -> Result<(), CloudError> {

@@ -60,6 +60,11 @@ impl<T: Clone> Recent<T> {
         self.lock().remove(name);
     }
 
+    /// Forgets every value of which that is true.
+    pub(super) fn forget_where(&self, is_over: impl Fn(&T) -> bool) {
+        self.lock().retain(|_, (_, value)| !is_over(value));
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Instant, T)>> {
         // Only whole entries are put in and taken out, so a panic elsewhere leaves nothing half done.
         self.values.lock().unwrap_or_else(PoisonError::into_inner)

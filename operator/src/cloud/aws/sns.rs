@@ -16,6 +16,7 @@ use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::observed::{SubscriptionState, TopicState};
 use crate::plan::step::TopicStep;
+use crate::plan::untag::OUR_TAGS;
 use crate::stack::name::{Names, Tags, TopicId};
 
 const REDRIVE: &str = "RedrivePolicy";
@@ -90,6 +91,12 @@ impl Topics {
         let policy = answer.and_then(|answer| answer.attributes?.remove(REDRIVE)).unwrap_or_default();
         let policy: serde_json::Value = serde_json::from_str(&policy).unwrap_or_default();
         Ok(policy["deadLetterTargetArn"].as_str().map(ToOwned::to_owned))
+    }
+
+    pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
+        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys));
+        call.send().await.map(drop).map_err(failed("UntagResource", arn))
     }
 
     pub(super) async fn apply(&self, step: &TopicStep) -> Result<(), CloudError> {

@@ -15,6 +15,7 @@ use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::observed::QueueState;
 use crate::plan::step::QueueStep;
+use crate::plan::untag::OUR_TAGS;
 use crate::stack::name::{Names, QueueId, Tags};
 
 pub(super) struct Queues {
@@ -107,6 +108,15 @@ impl Queues {
         let url = answer.queue_url.ok_or_else(|| unexpected("GetQueueUrl", name, "the answer has no URL"))?;
         lock(&self.urls).insert(name.to_owned(), url.clone());
         Ok(Some(url))
+    }
+
+    pub(super) async fn untag(&self, url: &str) -> Result<(), CloudError> {
+        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
+        let call = self.client.untag_queue().queue_url(url).set_tag_keys(Some(keys));
+        call.send().await.map_err(failed("UntagQueue", url))?;
+        self.tags.forget(url);
+        self.made.forget(url.rsplit('/').next().unwrap_or(url));
+        Ok(())
     }
 
     pub(super) async fn apply(&self, step: &QueueStep) -> Result<(), CloudError> {

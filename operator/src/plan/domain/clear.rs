@@ -84,7 +84,7 @@ fn delete(name: &str, found: &DomainState, plan: &mut Plan) {
         // It would take them along.
         Some(theirs) => plan.wait(
             PART,
-            WaitReason::InUse {
+            WaitReason::Shared {
                 what: domain_name(name),
                 by: format!("{} to api {}", mapping_name(name, theirs), theirs.api_id),
             },

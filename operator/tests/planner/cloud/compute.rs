@@ -190,6 +190,7 @@ impl World {
                     return refuse(OPERATION, function_name, Kind::AlreadyExists, message);
                 }
                 let uuid = self.next_id();
+                self.child_tags.insert(uuid.clone(), tags.clone());
                 self.held.sources.push(SourceState {
                     uuid: uuid.clone(),
                     function,

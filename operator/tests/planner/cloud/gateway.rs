@@ -199,6 +199,7 @@ impl World {
                 }
                 check_stage("CreateStage", api, stage)?;
                 api.stages.push(stage_of(stage));
+                self.child_tags.insert(self.names.stage_arn(api_id, &stage.name), tags.clone());
             }
             GatewayStep::UpdateStage { api_id, stage } => {
                 let api = self.api("UpdateStage", api_id)?;

@@ -38,7 +38,9 @@ pub fn count(scene: &Scene, operation: &str) -> usize {
 /// because the gateway ends with the story.
 pub async fn behind(scene: &mut Scene, pace: Pace, arguments: &[&str]) -> Result<Gateway> {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let settings = Settings { pace, ..Settings::default() };
+    // The front serves what was deployed through either.
+    let deployments = Some(scene.testbed.aws().gateway().deployments());
+    let settings = Settings { pace, deployments, ..Settings::default() };
     let gateway = Gateway::start(listen, scene.testbed.aws().emulator(), settings).await?;
     // It may not have begun to listen for a polite request.
     scene.kill_operator()?;

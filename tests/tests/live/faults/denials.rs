@@ -66,7 +66,7 @@ fn a_stack_whose_reads_are_denied_is_never_let_go() -> Result<()> {
         scene.stack.delete().await?;
         for (at, (service, operation, _, code)) in READS.into_iter().enumerate() {
             ask_for_a_look(scene).await?;
-            let object = told(scene, "Ready", "AccessDenied", &[operation, code, DENIED, "Retain"]).await?;
+            let object = told(scene, "Ready", "AccessDenied", &[operation, code, DENIED, "finalizer"]).await?;
             ensure!(has_finalizer(&object), "it was let go when {} was denied", service.name());
             let there = total(&scene.inventory().await?);
             ensure_eq!(there, complete_total(), "what is there when {} was denied", service.name());

@@ -1,0 +1,75 @@
+//! A stack that its object leaves behind: our tags are taken off everything, and nothing else is done to it.
+//!
+//! What is found by what it belongs to loses its tags first: the stage before its API, event sources before their
+//! function. So the last tag to go is the one by which a thing is found, and a plan that was broken off anywhere goes on
+//! where it was. What has lost its tag is foreign to every stack, also to a new one of the same name.
+
+use super::step::{DomainStep, Step};
+use super::untag::Tagged;
+use super::{Part, Plan};
+use crate::desired::Desired;
+use crate::observed::{Observed, ResourceId};
+use crate::stack::note;
+
+pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
+    let names = &desired.names;
+    let mut untag = |tagged: Tagged| plan.steps.push(Step::Untag(tagged));
+    for (id, queue) in &observed.queues {
+        untag(Tagged::Queue { id: *id, url: queue.url.clone() });
+    }
+    for (id, topic) in &observed.topics {
+        untag(Tagged::Topic { id: *id, arn: topic.arn.clone() });
+    }
+    for function in observed.roles.keys() {
+        untag(Tagged::Role { function: *function, name: names.function(*function) });
+    }
+    for function in observed.log_groups.keys() {
+        untag(Tagged::LogGroup { function: *function, arn: names.log_group_arn(*function) });
+    }
+    for source in &observed.sources {
+        untag(Tagged::Source { function: source.function, arn: names.source_arn(&source.uuid) });
+    }
+    for (id, table) in &observed.tables {
+        if table.is_active() {
+            plan.step(Step::Untag(Tagged::Table { id: *id, arn: table.arn.clone() }));
+        } else {
+            // DynamoDB tells and takes no tags of a table that is coming or going.
+            plan.wait_ready(Part::Connections, ResourceId::Table(*id), &table.status);
+        }
+    }
+    for (function, found) in &observed.functions {
+        if observed.sources.iter().any(|source| source.function == *function) {
+            plan.wait_for(
+                Part::Functions,
+                format!("untagging {}", ResourceId::Function(*function)),
+                "its event source",
+            );
+        } else {
+            plan.step(Step::Untag(Tagged::Function { function: *function, arn: found.arn.clone() }));
+        }
+    }
+    // Domain names are looked for only while the API notes them, so the notes outlive their tags.
+    let ours = observed.domains.names.iter().filter(|(_, found)| found.is_ours);
+    let mut has_domain = false;
+    for (name, _) in ours {
+        has_domain = true;
+        plan.step(Step::Untag(Tagged::Domain { name: name.clone(), arn: names.domain_arn(name) }));
+    }
+    // Of a second API, which only a lost answer can leave, nothing is seen before it is the first.
+    let Some(api) = observed.api() else { return };
+    let stages = observed.closely.stages.iter().filter(|(_, tags)| desired.owner.owns(tags));
+    let mut has_stage = false;
+    for (name, _) in stages {
+        has_stage = true;
+        plan.step(Step::Untag(Tagged::Stage { arn: names.stage_arn(&api.id, name), name: name.clone() }));
+    }
+    let notes = note::keys(&api.tags);
+    if has_stage || has_domain {
+        plan.wait_for(Part::Gateway, "untagging the api", "its stage and domain name");
+    } else if !notes.is_empty() {
+        plan.step(DomainStep::Forget { api_arn: names.api_arn(&api.id), keys: notes });
+        plan.wait_for(Part::Gateway, "untagging the api", "its notes of domain names");
+    } else {
+        plan.step(Step::Untag(Tagged::Api { arn: names.api_arn(&api.id) }));
+    }
+}
