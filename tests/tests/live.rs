@@ -10,6 +10,8 @@ mod crash;
 mod crd;
 #[path = "live/delivery.rs"]
 mod delivery;
+#[path = "live/domain.rs"]
+mod domain;
 #[path = "live/drift.rs"]
 mod drift;
 #[path = "live/elsewhere.rs"]
