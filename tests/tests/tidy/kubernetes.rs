@@ -21,7 +21,7 @@ fn rows<'a>(document: &'a str, heading: &str) -> Result<Vec<&'a str>> {
 }
 
 /// The words between backticks in a row's first cell.
-fn words<'a>(row: &'a str) -> impl Iterator<Item = &'a str> {
+fn words(row: &str) -> impl Iterator<Item = &str> {
     let cell = row.trim_start_matches("| ").split(" | ").next().unwrap_or_default();
     cell.split('`').skip(1).step_by(2)
 }
