@@ -64,8 +64,10 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
         plan.step(Step::Untag(Tagged::Stage { arn: names.stage_arn(&api.id, name), name: name.clone() }));
     }
     let notes = note::keys(&api.tags);
-    if has_stage || has_domain {
-        plan.wait_for(Part::Gateway, "untagging the api", "its stage and domain name");
+    if has_stage {
+        plan.wait_for(Part::Gateway, "untagging the api", "its stage");
+    } else if has_domain {
+        plan.wait_for(Part::Gateway, "untagging the api", "its domain name");
     } else if !notes.is_empty() {
         plan.step(DomainStep::Forget { api_arn: names.api_arn(&api.id), keys: notes });
         plan.wait_for(Part::Gateway, "untagging the api", "its notes of domain names");

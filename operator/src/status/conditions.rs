@@ -24,13 +24,14 @@ pub const STALLED: &str = "Stalled";
 pub const EXPORTED: &str = "Exported";
 
 /// Every type of condition, in the order of the document.
-pub const TYPES: [&str; 10] = [
+pub const TYPES: [&str; 11] = [
     READY,
     Part::Connections.as_str(),
     Part::Notifications.as_str(),
     Part::Messages.as_str(),
     Part::Functions.as_str(),
     Part::Gateway.as_str(),
+    Part::CustomDomain.as_str(),
     EXPORTED,
     STALLED,
     SPEC_IN_EFFECT,
@@ -41,9 +42,12 @@ pub const TYPES: [&str; 10] = [
 pub const REASONS_IN_ORDER: [&str; 8] =
     ["Settled", PROGRESSING, "Waiting", "Deleting", IN_USE, SUSPENDED, "SuspendedByUser", "FieldsNotInEffect"];
 /// Reasons that only a person ends: those of [`STALLED`].
-pub const REASONS_FOR_A_PERSON: [&str; 8] = [
+pub const REASONS_FOR_A_PERSON: [&str; 11] = [
     "InvalidSpec",
     "OwnershipConflict",
+    "Missing",
+    "ActionRequired",
+    "InUseByOthers",
     "LostPrincipal",
     "DeletionProtected",
     "Failed",

@@ -41,8 +41,8 @@ pub const ALL: [&str; 10] = [
     "Retained",
 ];
 
-/// Refusals that AWS takes back by itself within seconds.
-const REFUSALS: [&str; 4] =
+/// Refusals that AWS takes back by itself within seconds, and that are an event when it has not after minutes.
+pub const REFUSALS: [&str; 4] =
     [Kind::Propagating.as_str(), Kind::Busy.as_str(), Kind::NotFound.as_str(), Kind::AlreadyExists.as_str()];
 
 /// Reasons of `Ready` that pass by themselves within seconds and say nothing that the next event does not.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use sumu_operator::status::events::ALL as EVENTS;
+use sumu_operator::status::events::{ALL as EVENTS, REFUSALS};
 use sumu_operator::status::export::KEYS;
 use sumu_operator::status::{REASONS_FOR_A_PERSON, REASONS_IN_ORDER, REASONS_THAT_PASS, STALLED, TYPES};
 use sumu_tests::{Context, Result, ensure, ensure_eq, workspace};
@@ -51,7 +51,8 @@ fn the_document_of_events_has_every_reason_and_no_other() -> Result<()> {
     let told = first_words(&told);
     // What an event is made of: words of its own, and the reasons of `Ready` that somebody may have to act on.
     let troubles = ["Throttled", "Unreachable", "InternalError", "InUse"];
-    let known: BTreeSet<&str> = EVENTS.into_iter().chain(REASONS_FOR_A_PERSON).chain(troubles).collect();
+    let known = EVENTS.into_iter().chain(REASONS_FOR_A_PERSON).chain(troubles).chain(REFUSALS);
+    let known: BTreeSet<&str> = known.collect();
     ensure_eq!(told, known, "reasons of events");
     Ok(())
 }

@@ -97,7 +97,7 @@ fn a_domain_name_that_others_use_is_named_while_its_stack_is_deleted() {
     let last = pass(&cloud, &nothing);
     let status = super::report(&mut fixture, sumu_operator::status::Progress::Deleting(&last), NOON);
     let (_, reason, message) = ready(&status);
-    assert_eq!(reason, "InUse");
+    assert_eq!(reason, "InUseByOthers");
     assert!(
         message.starts_with("Deleting: domain name live.example.com stays while somebody else uses it"),
         "{message}"

@@ -152,7 +152,7 @@ fn a_domain_name_of_ours_with_mappings_of_others_stays_until_they_are_gone() {
     settle(&cloud, &fixture.desired);
     for desired in [&stack("").desired, &fixture.nothing] {
         let reason = stuck(&cloud, desired);
-        assert!(matches!(reason, WaitReason::InUse { .. }), "{reason}");
+        assert!(matches!(reason, WaitReason::Shared { .. }), "{reason}");
         assert!(reason.to_string().contains("delete api mapping live.example.com/theirs to api theirs"), "{reason}");
         assert_eq!(cloud.held().domains.names[NAME].mappings.len(), 1);
     }
