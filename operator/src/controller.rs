@@ -144,7 +144,7 @@ async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
     let is_deleting = stack.metadata.deletion_timestamp.is_some();
     if let Some(due) = context.memory.not_before(&owner.uid, stack.resource_version().as_deref()) {
         return if !is_deleting && context.memory.is_export_look_due(&owner.uid) {
-            context.export_again(&stack, &owner, &stacks, due).await
+            Box::pin(context.export_again(&stack, &owner, &stacks, due)).await
         } else {
             Ok(Action::requeue(due))
         };
@@ -155,9 +155,9 @@ async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
             context.forget(Some(&owner.uid));
             return Ok(Action::await_change());
         }
-        (true, true) => delete(&stack, &owner, &stacks, &context).await,
-        (false, true) => keep(&stack, &owner, &stacks, &context).await,
-        (false, false) => begin(&stack, &owner, &stacks, &context).await,
+        (true, true) => Box::pin(delete(&stack, &owner, &stacks, &context)).await,
+        (false, true) => Box::pin(keep(&stack, &owner, &stacks, &context)).await,
+        (false, false) => Box::pin(begin(&stack, &owner, &stacks, &context)).await,
     };
     context.metrics.took(began.elapsed());
     result
@@ -286,7 +286,7 @@ impl Context {
     async fn enter(&self, location: &Location, stack: &SumuStack) -> Result<Arc<Aws>, Stopped> {
         let cloud = tokio::select! {
             () = self.stop.told() => return Err(Stopped::Told),
-            cloud = self.clouds.get(location) => cloud.map_err(Stopped::Unseen)?,
+            cloud = Box::pin(self.clouds.get(location)) => cloud.map_err(Stopped::Unseen)?,
         };
         moved(stack, cloud.account()).map_or(Ok(cloud), |moved| Err(Stopped::Moved(moved)))
     }

@@ -43,9 +43,10 @@ pub struct StepFailure {
 /// # Errors
 /// When AWS cannot be looked at.
 pub async fn look(cloud: &impl Cloud, desired: &Desired) -> Result<Pass, CloudError> {
-    let mut observed = cloud.observe(&desired.names, &desired.owner).await?;
+    // On the heap: what the SDK's calls need at once is too much for the stack of a worker, with all that waits for it.
+    let mut observed = Box::pin(cloud.observe(&desired.names, &desired.owner)).await?;
     if let Some(closer) = desired.closer() {
-        observed.closely = cloud.look_closer(closer, &desired.names, &observed).await?;
+        observed.closely = Box::pin(cloud.look_closer(closer, &desired.names, &observed)).await?;
         if closer == Closer::Tags {
             observed.leave_out_untagged_sources(&desired.owner);
         }
@@ -80,7 +81,7 @@ pub async fn look_until(cloud: &impl Cloud, desired: &Desired, stop: &Stop) -> R
     tokio::select! {
         biased;
         () = stop.told() => Ok(None),
-        seen = look(cloud, desired) => seen.map(Some),
+        seen = Box::pin(look(cloud, desired)) => seen.map(Some),
     }
 }
 
@@ -111,7 +112,7 @@ async fn run_lane(cloud: &impl Cloud, steps: Vec<&Step>, stop: &Stop) -> (usize,
         if stop.is_told() {
             break;
         }
-        match cloud.apply(step).await {
+        match Box::pin(cloud.apply(step)).await {
             Ok(()) => applied += 1,
             // Made by a call whose answer was lost, or not yet visible: the next look will find it.
             Err(error) if error.kind == Kind::AlreadyExists => applied += 1,

@@ -9,8 +9,8 @@ use crate::scene::{Scene, scene};
 
 /// A `ConfigMap` of the scene's namespace; nothing when there is none.
 async fn config_map(scene: &Scene, name: &str) -> Result<Option<Value>> {
-    let arguments = ["get", "configmap", name, "--namespace", &scene.namespace, "--output=json", "--ignore-not-found"];
-    let shown = scene.testbed.kubernetes().kubectl_ok(&arguments, "").await?;
+    let wanted = ["--output=json", "--ignore-not-found", "--show-managed-fields"];
+    let shown = kubectl(scene, &[&["get", "configmap", name][..], &wanted].concat(), "").await?;
     Ok(if shown.is_empty() { None } else { Some(serde_json::from_str(&shown)?) })
 }
 
