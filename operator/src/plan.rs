@@ -156,9 +156,15 @@ impl WaitReason {
     pub const fn ends_by_itself(&self) -> bool {
         match self {
             Self::Exists { .. } | Self::Ready { .. } | Self::Gone { .. } => true,
-            Self::Foreign(_) | Self::Protected(_) | Self::LostPrincipal { .. } | Self::Failed { .. } => false,
-            Self::Conflict(_) | Self::Absent { .. } | Self::Denied(_) => false,
-            Self::Pending { .. } | Self::InUse { .. } => false,
+            Self::Foreign(_)
+            | Self::Protected(_)
+            | Self::LostPrincipal { .. }
+            | Self::Failed { .. }
+            | Self::Conflict(_)
+            | Self::Absent { .. }
+            | Self::Denied(_)
+            | Self::Pending { .. }
+            | Self::InUse { .. } => false,
         }
     }
 }

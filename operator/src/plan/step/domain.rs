@@ -52,8 +52,9 @@ impl DomainStep {
     /// What is about our API too waits for its turn among the writes to it.
     pub(super) const fn lane(&self) -> Lane {
         match self {
-            Self::Note { .. } | Self::Forget { .. } => Lane::Gateway,
-            Self::Map { .. } | Self::SetStage { .. } | Self::Unmap { .. } => Lane::Gateway,
+            Self::Note { .. } | Self::Forget { .. } | Self::Map { .. } | Self::SetStage { .. } | Self::Unmap { .. } => {
+                Lane::Gateway
+            }
             Self::Create { .. } | Self::SetCertificate { .. } | Self::Tag { .. } | Self::Delete { .. } => Lane::Domain,
             Self::ChangeRecords { .. } => Lane::Records,
         }
