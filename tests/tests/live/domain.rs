@@ -4,6 +4,8 @@ use aws_sdk_apigatewayv2::types::{DomainName, DomainNameConfiguration, EndpointT
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType};
 use serde_json::{Value, json};
 use sumu_tests::client::{Client, Credentials};
+use sumu_tests::gateway::call::Service;
+use sumu_tests::gateway::fault::{Act, Calls, Fault};
 use sumu_tests::stack::{self, Stack, condition};
 use sumu_tests::{Context, Result, certificate, ensure, ensure_eq, eventually};
 
@@ -167,18 +169,38 @@ fn a_domain_name_goes_with_its_stack_and_what_is_not_the_stacks_stays() -> Resul
         ensure_eq!(outside.records().await?, [("A".to_owned(), "192.0.2.1".to_owned())], "somebody else's record");
 
         outside.record(ChangeAction::Delete).await?;
-        scene.stack.patch(&json!({"metadata": {"annotations": {"sumu.live/reconcile-requested-at": "now"}}})).await?;
+        look_again(scene, "now").await?;
         scene.ready().await?;
         ensure_eq!(outside.records().await?.len(), 2, "records");
         ensure_eq!(scene.text("/endpoint")?, format!("wss://{}", outside.name), "where clients connect");
         connect(scene, &format!("wss://{}", outside.name)).await?.ping().await?;
 
+        let denied = Act::refuse(403, "AccessDenied", "not authorized to perform: route53:ListResourceRecordSets");
+        let look = Calls::Operation(Service::Route53, "ListResourceRecordSets");
+        let fault = scene.testbed.aws().gateway().inject(Fault::of(look, denied).by(scene.key()));
         scene.stack.delete().await?;
+        let what = "the deletion to wait for a look at the records";
+        scene
+            .until(what, |object| {
+                let ready = condition(object, "Ready").context("no condition Ready")?;
+                ensure_eq!(ready["reason"], json!("AccessDenied"), "{ready}");
+                ensure!(text(ready, "/message")?.contains("route53:ListResourceRecordSets"), "{ready}");
+                Ok(())
+            })
+            .await?;
+        ensure!(outside.domain().await?.is_some(), "the domain name is gone before its records are");
+        fault.end();
+        look_again(scene, "then").await?;
         scene.stack.gone_within(GONE_WITHIN).await?;
         ensure!(outside.domain().await?.is_none(), "the domain name is still there");
         ensure_eq!(outside.records().await?, [], "the records that are left");
         Ok(())
     })
+}
+
+/// Asks for a look at once.
+async fn look_again(scene: &Scene, when: &str) -> Result<()> {
+    scene.stack.patch(&json!({"metadata": {"annotations": {"sumu.live/reconcile-requested-at": when}}})).await
 }
 
 /// Waits until the custom domain's condition has a reason and a part of its sentence.
@@ -203,7 +225,7 @@ fn stacks_share_a_domain_name_that_is_nobodys_and_leave_it_as_it_was() -> Result
         scene.apply().await?;
         told(scene, "Missing", "does not exist").await?;
         outside.make(scene).await?;
-        scene.stack.patch(&json!({"metadata": {"annotations": {"sumu.live/reconcile-requested-at": "now"}}})).await?;
+        look_again(scene, "now").await?;
         scene.ready().await?;
 
         let mut manifest = stack::manifest(scene.testbed, &scene.namespace, "two");

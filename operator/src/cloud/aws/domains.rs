@@ -33,14 +33,13 @@ pub(super) struct Domains {
     client: Client,
     pace: Arc<Pace>,
     zones: Zones,
-    /// When the last call about a domain name went out.
-    last_call: Mutex<Option<Instant>>,
+    turns: Turns,
 }
 
 impl Domains {
     /// `client` is the one for the APIs.
     pub(super) fn new(config: &SdkConfig, client: Client, pace: Arc<Pace>) -> Self {
-        Self { client, pace, zones: Zones::new(config), last_call: Mutex::default() }
+        Self { client, pace, zones: Zones::new(config), turns: Turns::with(BETWEEN_CALLS) }
     }
 
     /// The domain names that are the owner's or that the owner's API notes, with everything that leads there.
@@ -139,7 +138,7 @@ impl Domains {
     }
 
     async fn create(&self, name: &str, certificate_arn: &str, tags: &Tags) -> Result<(), CloudError> {
-        self.take_turn("CreateDomainName", name)?;
+        self.turns.take("CreateDomainName", name)?;
         let call = self
             .client
             .create_domain_name()
@@ -160,7 +159,7 @@ impl Domains {
     }
 
     async fn update(&self, name: &str, certificate_arn: &str) -> Result<(), CloudError> {
-        self.take_turn("UpdateDomainName", name)?;
+        self.turns.take("UpdateDomainName", name)?;
         let call = self.client.update_domain_name().domain_name(name);
         let call = call.domain_name_configurations(configuration(certificate_arn)).customize();
         let call = call.config_override(never_repeated());
@@ -168,7 +167,7 @@ impl Domains {
     }
 
     async fn delete(&self, name: &str) -> Result<(), CloudError> {
-        self.take_turn("DeleteDomainName", name)?;
+        self.turns.take("DeleteDomainName", name)?;
         let call = self.client.delete_domain_name().domain_name(name).customize();
         deleted(call.config_override(never_repeated()).send().await.map_err(failed("DeleteDomainName", name)))
     }
@@ -195,12 +194,24 @@ impl Domains {
         let answer = self.client.delete_api_mapping().domain_name(name).api_mapping_id(id).send().await;
         deleted(answer.map_err(failed("DeleteApiMapping", format!("{name}/{key}"))))
     }
+}
 
-    /// Lets one call about a domain name out, when the last one was long enough ago.
-    fn take_turn(&self, operation: &'static str, name: &str) -> Result<(), CloudError> {
+/// When the last call about a domain name went out.
+struct Turns {
+    between: Duration,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Turns {
+    const fn with(between: Duration) -> Self {
+        Self { between, last: Mutex::new(None) }
+    }
+
+    /// Lets one call out, when the last one was long enough ago.
+    fn take(&self, operation: &'static str, name: &str) -> Result<(), CloudError> {
         // One value, so a panic elsewhere leaves nothing half done.
-        let mut last = self.last_call.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|at| at.elapsed() < BETWEEN_CALLS) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|at| at.elapsed() < self.between) {
             return Err(CloudError {
                 operation,
                 resource: name.to_owned(),
@@ -249,5 +260,46 @@ fn mapping(listed: ApiMapping, apis: &[ApiState]) -> MappingState {
         is_ours: apis.iter().any(|api| api.id == api_id),
         api_id,
         stage: listed.stage.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::name::OWNER_TAG;
+
+    #[test]
+    fn a_call_about_a_domain_name_waits_for_its_turn_whatever_became_of_the_one_before() {
+        let turns = Turns::with(BETWEEN_CALLS);
+        assert_eq!(turns.take("CreateDomainName", "a.example.com"), Ok(()));
+        let early = turns.take("DeleteDomainName", "b.example.com").err();
+        assert_eq!(early.map(|error| (error.operation, error.kind)), Some(("DeleteDomainName", Kind::Busy)));
+        let always = Turns::with(Duration::ZERO);
+        assert!((0..3).all(|_| always.take("CreateDomainName", "a.example.com").is_ok()));
+    }
+
+    #[test]
+    fn a_domain_name_is_ours_by_its_tag_and_a_mapping_by_the_api_that_it_leads_to() {
+        let owner = Owner { uid: "uid".into(), namespace: "n".into(), name: "s".into() };
+        let listed = |uid: &str| {
+            let configuration = DomainNameConfiguration::builder()
+                .domain_name_status(DomainNameStatus::PendingOwnershipVerification)
+                .api_gateway_domain_name("d-1.execute-api.eu-west-1.amazonaws.com")
+                .hosted_zone_id("Z1");
+            let tags = std::collections::HashMap::from([(OWNER_TAG.to_owned(), uid.to_owned())]);
+            DomainName::builder().domain_name_configurations(configuration.build()).set_tags(Some(tags)).build()
+        };
+        let ours = state(listed("uid"), &owner);
+        assert!(ours.is_ours && !ours.is_available());
+        assert_eq!(ours.status, "PENDING_OWNERSHIP_VERIFICATION");
+        assert_eq!([ours.target.as_str(), &ours.target_zone_id], ["d-1.execute-api.eu-west-1.amazonaws.com", "Z1"]);
+        assert!(!state(listed("another"), &owner).is_ours);
+        assert!(!state(DomainName::builder().build(), &owner).is_ours);
+
+        let apis = [ApiState { id: "ours".into(), ..ApiState::default() }];
+        let found =
+            |api: &str, key: &str| mapping(ApiMapping::builder().api_id(api).api_mapping_key(key).build(), &apis);
+        assert!(found("ours", "push").is_ours && !found("theirs", "push").is_ours);
+        assert_eq!(found("ours", "(none)").key, "", "as REST APIs call the root");
     }
 }

@@ -108,3 +108,42 @@ fn is_named(found: &str, name: &str) -> bool {
 fn without_dot(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A set of records as Route 53 lists it.
+    fn listed(kind: RrType, evaluates: bool) -> aws_sdk_route53::types::builders::ResourceRecordSetBuilder {
+        let alias = AliasTarget::builder()
+            .dns_name("D-1.execute-api.eu-west-1.amazonaws.com.")
+            .hosted_zone_id("Z1")
+            .evaluate_target_health(evaluates);
+        ResourceRecordSet::builder().name("live.example.com.").r#type(kind).set_alias_target(alias.build().ok())
+    }
+
+    fn read(builder: aws_sdk_route53::types::builders::ResourceRecordSetBuilder) -> Option<RecordState> {
+        state(&builder.build().unwrap())
+    }
+
+    #[test]
+    fn only_a_plain_alias_can_be_ours() {
+        let alias = Alias { target: "d-1.execute-api.eu-west-1.amazonaws.com".into(), zone_id: "Z1".into() };
+        let plain = read(listed(RrType::A, false)).unwrap();
+        assert_eq!((plain.kind.as_str(), plain.alias), ("A", Some(alias)));
+        let others = [
+            read(listed(RrType::A, true)),
+            read(listed(RrType::Aaaa, false).set_identifier("weighted").weight(1)),
+            read(listed(RrType::A, false).health_check_id("h")),
+            read(ResourceRecordSet::builder().name("live.example.com.").r#type(RrType::Cname)),
+        ];
+        assert!(others.iter().all(|found| found.as_ref().is_some_and(|found| found.alias.is_none())), "{others:?}");
+        assert_eq!(read(ResourceRecordSet::builder().name("live.example.com.").r#type(RrType::Txt)), None);
+    }
+
+    #[test]
+    fn a_name_is_the_same_with_and_without_the_dot_of_the_root() {
+        assert!(is_named("live.example.com.", "live.example.com") && is_named("Live.example.com", "live.example.com"));
+        assert!(!is_named("a.live.example.com.", "live.example.com"));
+    }
+}

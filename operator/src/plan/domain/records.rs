@@ -25,13 +25,13 @@ pub(super) fn keep(
     plan: &mut Plan,
 ) {
     let what = name(&want.name, zone);
-    let written = notes.target(&want.name, zone);
+    let before = notes.target(&want.name, zone);
     let note = |plan: &mut Plan| {
         let Some(api_id) = observed.api_id() else { return };
         let tags = Tags::from([note::alias(&want.name, zone, &found.target)]);
         plan.step(DomainStep::Note { api_arn: desired.names.api_arn(api_id), tags });
     };
-    let (Some(written), Some(state)) = (written, state(&want.name, zone, observed)) else {
+    let (Some(before), Some(state)) = (before, state(&want.name, zone, observed)) else {
         note(plan);
         return plan.wait_for(PART, what, "the api's note of them");
     };
@@ -40,7 +40,7 @@ pub(super) fn keep(
         ZoneState::Absent => return plan.wait(PART, absent(zone)),
         ZoneState::Records(records) => records,
     };
-    if let Some(theirs) = records.iter().find(|record| !is_ours(record, Some(found), Some(written))) {
+    if let Some(theirs) = records.iter().find(|record| !is_ours(record, Some(found), Some(before))) {
         return plan.wait(PART, WaitReason::Conflict(format!(
             "record {} of {} in hosted zone {zone} is no plain alias to this stack's domain name: delete it, or leave \
              spec.gateway.customDomain.hostedZoneId out and look after the records yourself",
@@ -57,7 +57,7 @@ pub(super) fn keep(
         return plan.step(DomainStep::ChangeRecords { name: want.name.clone(), zone_id: zone.to_owned(), remove, add });
     }
     // Only now: until the records point there, the old note is what tells that they are ours.
-    if written != found.target {
+    if before != found.target {
         note(plan);
     }
 }
@@ -108,14 +108,14 @@ fn ours<'a>(
     notes: &'a Notes,
 ) -> impl Iterator<Item = &'a RecordState> {
     let found = observed.domains.names.get(domain).filter(|found| found.is_ours);
-    let written = notes.target(domain, zone).map(ToOwned::to_owned);
-    records.iter().filter(move |record| is_ours(record, found, written.as_deref()))
+    let before = notes.target(domain, zone).map(ToOwned::to_owned);
+    records.iter().filter(move |record| is_ours(record, found, before.as_deref()))
 }
 
-fn is_ours(record: &RecordState, found: Option<&DomainState>, written: Option<&str>) -> bool {
+fn is_ours(record: &RecordState, found: Option<&DomainState>, before: Option<&str>) -> bool {
     let Some(alias) = &record.alias else { return false };
     let leads_there = found.is_some_and(|found| found.target == alias.target && found.target_zone_id == alias.zone_id);
-    KINDS.contains(&record.kind.as_str()) && (leads_there || written == Some(alias.target.as_str()))
+    KINDS.contains(&record.kind.as_str()) && (leads_there || before == Some(alias.target.as_str()))
 }
 
 fn record(state: &RecordState) -> Option<Record> {

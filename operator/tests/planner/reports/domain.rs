@@ -45,10 +45,11 @@ fn the_root_of_a_domain_name_has_no_path() {
     assert_eq!(fixture.desired.domain.unwrap().url(), "wss://live.example.com");
 }
 
-type Trouble = fn(&mut World);
+/// What somebody may do.
+type Change = fn(&mut World);
 
 /// What may stand in the way, with the reason that is told.
-const TROUBLES: &[(Trouble, &str)] = &[
+const TROUBLES: &[(Change, &str)] = &[
     (|world| domain(world).tags.clear(), "OwnershipConflict"),
     (|world| world.zones.clear(), "Missing"),
     (|world| domain(world).status = "PENDING_CERTIFICATE_REIMPORT".into(), "ActionRequired"),

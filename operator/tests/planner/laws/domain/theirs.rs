@@ -87,10 +87,11 @@ fn a_domain_name_that_is_not_there_is_asked_for_when_it_is_not_ours_to_make() {
     assert_whole(&cloud, &fixture);
 }
 
-type Trouble = fn(&mut World);
+/// What somebody else may do.
+type Change = fn(&mut World);
 
 /// Records that somebody else may have under our name.
-const RECORDS: &[(&str, Trouble)] = &[
+const RECORDS: &[(&str, Change)] = &[
     ("a plain record", |world| put(world, RecordState { kind: "A".into(), alias: None })),
     ("an alias to something else", |world| put(world, alias("AAAA", "d-else.execute-api.eu-west-3.amazonaws.com"))),
     ("another name's name", |world| put(world, RecordState { kind: "CNAME".into(), alias: None })),
