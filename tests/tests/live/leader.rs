@@ -123,7 +123,7 @@ fn an_operator_that_is_stopped_at_work_ends_between_two_calls_and_the_next_one_n
         let (namespace, first) = (scene.namespace.clone(), scene.key().to_owned());
         let second = format!("{first}-b");
         let election = ["--leader-election", "on", "--lease-namespace", namespace.as_str()];
-        scene.stop_operator()?;
+        scene.kill_operator()?;
         scene.start_operator_with(&election)?;
         said(&scene.operator, "leading", 1).await?;
         let settings = Settings {

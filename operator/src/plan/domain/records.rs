@@ -1,5 +1,5 @@
 //! Alias records in Route 53, which carry no tags: a record is ours when it is a plain alias to where our domain name
-//! leads, or led when our API written it.
+//! leads, or led when our API noted it.
 
 use super::{PART, domain_name};
 use crate::desired::Desired;
