@@ -32,7 +32,7 @@ pub enum Purpose {
     Change,
     /// To see whether everything is still as it was left. It gives way to others.
     Check,
-    /// The same, but what seldom changes is not read again: see [`remembered`].
+    /// The same, but what seldom changes is taken as it was last seen.
     Glance,
 }
 
