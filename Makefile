@@ -9,8 +9,8 @@ export SUMU_CACHE CARGO_TARGET_DIR
 ARCHITECTURE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 BIN := $(CARGO_TARGET_DIR)/debug
 
-# An end-to-end test mostly waits: four at once keep two cores busy.
-TEST_THREADS ?= 4
+# An end-to-end test mostly waits: five at once keep two cores busy.
+TEST_THREADS ?= 5
 # The stories for a real account: those that look at what users see, and inject nothing.
 STORIES_IN_AWS := connect::a_token_in_a_place drift::an_edit lifecycle::an_applied_stack lifecycle::a_settled_stack \
 	lifecycle::a_stack_in_use messages:: presence::a_user_is_online presence::presence_goes push::a_stack_that_rejects \

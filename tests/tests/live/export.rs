@@ -116,14 +116,19 @@ fn a_config_map_of_somebody_else_is_named_and_never_touched_and_aws_goes_on() ->
         kubectl(scene, &["create", "configmap", "taken", "--from-literal=SUMU_ENDPOINT=theirs"], "").await?;
         let theirs = config_map(scene, "taken").await?.context("it is not there")?;
         scene.apply().await?;
-        let object = until_told(scene, "False", "OwnershipConflict").await?;
-        let ready = condition(&object, "Ready").context("no condition Ready")?;
-        ensure_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("OwnershipConflict")), "Ready");
-        let message = ready["message"].as_str().unwrap_or_default();
-        ensure!(message.contains("ConfigMap taken") && message.contains("spec.export"), "{message:?}");
-        for part in ["Connections", "Notifications", "Messages", "Functions", "Gateway"] {
-            ensure_eq!(condition(&object, part).context("no part")?["status"], json!("True"), "{part}");
-        }
+        until_told(scene, "False", "OwnershipConflict").await?;
+        // The addresses are known, and refused, before everything else is in place.
+        let is_all_that_lacks = |object: &Value| {
+            for part in ["Connections", "Notifications", "Messages", "Functions", "Gateway"] {
+                ensure_eq!(condition(object, part).context("no part")?["status"], json!("True"), "{part}");
+            }
+            let ready = condition(object, "Ready").context("no condition Ready")?;
+            ensure_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("OwnershipConflict")), "Ready");
+            let message = ready["message"].as_str().unwrap_or_default();
+            ensure!(message.contains("ConfigMap taken") && message.contains("spec.export"), "{message:?}");
+            Ok(())
+        };
+        let object = scene.until("everything but the export to be in place", is_all_that_lacks).await?;
         ensure!(object["status"]["endpoint"].is_string(), "clients connect all the same");
         let after = config_map(scene, "taken").await?.context("it is gone")?;
         ensure_eq!(after["metadata"]["resourceVersion"], theirs["metadata"]["resourceVersion"], "its version");
