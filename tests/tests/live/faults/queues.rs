@@ -98,9 +98,11 @@ fn an_operator_that_begins_while_attributes_come_back_old_writes_them_once_more_
             Ok(())
         })
         .await?;
+        stale.end();
+        is_whole(scene).await?;
         let written = count(scene, "SetQueueAttributes");
         ensure!((1..=2).contains(&written), "{written} writes for one change");
-        is_whole(scene).await
+        Ok(())
     })
 }
 
