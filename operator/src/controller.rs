@@ -37,7 +37,7 @@ use tracing::{debug, error, info, warn};
 use crate::backoff::{self, History};
 use crate::cloud::CloudError;
 use crate::cloud::aws::{Aws, Calls, Purpose, counted};
-use crate::converge::{Pass, converge_until, look, look_until};
+use crate::converge::{Pass, converge_until, look_until};
 use crate::desired::end::End;
 use crate::desired::{Desired, Provision};
 use crate::metrics::{Metrics, Outcome};
@@ -316,9 +316,9 @@ impl Context {
         if !is_enough {
             return None;
         }
-        let (result, calls) = counted(Purpose::Glance, Box::pin(look(cloud, desired))).await;
-        let is_in_place = result.as_ref().is_ok_and(|pass| pass.plan.is_settled());
-        is_in_place.then(|| (result.map(Some), calls))
+        let (result, calls) = counted(Purpose::Glance, Box::pin(look_until(cloud, desired, &self.stop))).await;
+        let is_in_place = matches!(&result, Ok(Some(pass)) if pass.plan.is_settled());
+        is_in_place.then_some((result, calls))
     }
 
     fn after(&self, pass: &Pass, owner: &Owner, attempt: u32) -> Duration {

@@ -11,6 +11,12 @@ use crate::stack::name::{OWNER_TAG, QueueId, STACK_TAG, TableId, TopicId};
 /// The tags that are taken off: ours, and nobody else's.
 pub const OUR_TAGS: [&str; 2] = [OWNER_TAG, STACK_TAG];
 
+/// The same as the calls take them.
+#[must_use]
+pub fn our_tags() -> Vec<String> {
+    OUR_TAGS.map(ToOwned::to_owned).to_vec()
+}
+
 /// Something that carries our tags, as its service's call names it.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields say which thing it is, and what the call that the variant names wants")]

@@ -19,13 +19,15 @@ mod settled;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use proptest::sample::Index;
 use sumu_contract::Function;
 use sumu_contract::message::ROUTE_KEYS;
 use sumu_operator::stack::name::{TableId, TopicId};
 
 use crate::cloud::{MemoryCloud, Pace};
 use crate::fixtures::{Fixture, stack};
-use crate::passes::{look_at, settle};
+use crate::passes::{look_at, pass, settle};
+use drifts::DRIFTS;
 
 /// A cloud in which the stack is settled.
 fn settled(fixture: &Fixture, pace: Pace) -> MemoryCloud {
@@ -42,6 +44,20 @@ fn slow() -> &'static (Fixture, MemoryCloud) {
         (fixture, cloud)
     });
     &SLOW
+}
+
+/// That stack after some drifts, whose repairs have begun in so many passes and are partly at work.
+fn drifted(drifts: &[Index], passes: usize) -> (&'static Fixture, MemoryCloud) {
+    let (fixture, whole) = slow();
+    let cloud = whole.copy();
+    let all: Vec<_> = DRIFTS.iter().copied().flatten().collect();
+    for drift in drifts {
+        cloud.change(drift.get(&all).change);
+    }
+    for _ in 0..passes {
+        pass(&cloud, &fixture.desired);
+    }
+    (fixture, cloud)
 }
 
 /// Asserts that there is exactly one of everything, that clients get what is there, and that nothing is left to do.

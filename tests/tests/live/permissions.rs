@@ -76,7 +76,7 @@ fn the_policy_that_is_printed_suffices_for_a_life_and_every_action_of_it_is_need
         gateway.limit(scene.key(), without(policy.clone(), "iam:PassRole"));
         scene.apply().await?;
         says(scene, "Functions", "AccessDenied", &["not authorized to perform: iam:PassRole"]).await?;
-        gateway.limit(scene.key(), policy.clone());
+        limit(scene)?;
         scene.ready().await?;
         scene.edit(change_of_every_part()).await?;
         scene.edit(json!({"connections": {"deletionProtection": true}, "pusher": {"maxConcurrency": 3}})).await?;

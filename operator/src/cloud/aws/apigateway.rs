@@ -20,7 +20,7 @@ use crate::cloud::CloudError;
 use crate::desired::gateway::{AUTHORIZER_NAME, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
 use crate::observed::{AuthorizerState, IntegrationState};
 use crate::plan::step::{GatewayStep, RouteInput, StageInput};
-use crate::plan::untag::OUR_TAGS;
+use crate::plan::untag::our_tags;
 use crate::stack::name::Tags;
 
 /// Much longer than a failed deployment is left standing.
@@ -132,8 +132,8 @@ impl Gateway {
     }
 
     pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
-        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
-        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys));
+        self.pace.keep("UntagResource", &[Rate::GATEWAY]).await?;
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(our_tags()));
         call.send().await.map_err(failed("UntagResource", arn))?;
         // Otherwise it would be looked up by its id and be taken for ours.
         self.made.forget_where(|id| arn.ends_with(&format!("/apis/{id}")));

@@ -100,7 +100,7 @@ pub(super) async fn remembered<T: Clone>(
     read: impl Future<Output = Result<T, CloudError>>,
 ) -> Result<T, CloudError> {
     let is_glance = CALLS.try_with(|calls| calls.purpose == Purpose::Glance).unwrap_or(false);
-    if let Some(value) = known.get(name).filter(|_| is_glance) {
+    if is_glance && let Some(value) = known.get(name) {
         return Ok(value);
     }
     let value = read.await?;

@@ -22,7 +22,7 @@ use crate::cloud::{CloudError, Kind};
 use crate::observed::ApiState;
 use crate::observed::domain::{DomainState, Domains as Observed, MappingState, ZoneState};
 use crate::plan::step::DomainStep;
-use crate::plan::untag::OUR_TAGS;
+use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, Owner, Tags};
 use crate::stack::note::Notes;
 
@@ -129,7 +129,8 @@ impl Domains {
     }
 
     pub(super) async fn untag_ours(&self, arn: &str) -> Result<(), CloudError> {
-        Box::pin(self.untag(arn, &OUR_TAGS.map(ToOwned::to_owned))).await
+        self.pace.keep("UntagResource", &[Rate::GATEWAY]).await?;
+        Box::pin(self.untag(arn, &our_tags())).await
     }
 
     async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), CloudError> {

@@ -18,7 +18,7 @@ use crate::cloud::CloudError;
 use crate::desired::tables::Table;
 use crate::observed::TableState;
 use crate::plan::step::TableStep;
-use crate::plan::untag::OUR_TAGS;
+use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, Owner, TableId, Tags};
 
 pub(super) struct Tables {
@@ -95,8 +95,7 @@ impl Tables {
     }
 
     pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
-        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
-        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys));
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(our_tags()));
         call.send().await.map_err(failed("UntagResource", arn))?;
         self.made.forget(arn.rsplit('/').next().unwrap_or(arn));
         Ok(())

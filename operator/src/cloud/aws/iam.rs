@@ -18,7 +18,7 @@ use crate::desired::policy::Document;
 use crate::desired::roles::POLICY_NAME;
 use crate::observed::RoleState;
 use crate::plan::step::RoleStep;
-use crate::plan::untag::OUR_TAGS;
+use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, Tags};
 
 pub(super) struct Roles {
@@ -70,8 +70,7 @@ impl Roles {
     }
 
     pub(super) async fn untag(&self, name: &str) -> Result<(), CloudError> {
-        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
-        let call = self.client.untag_role().role_name(name).set_tag_keys(Some(keys));
+        let call = self.client.untag_role().role_name(name).set_tag_keys(Some(our_tags()));
         call.send().await.map_err(failed("UntagRole", name))?;
         self.made.forget(name);
         Ok(())

@@ -28,13 +28,13 @@ use crate::desired::policy::Document;
 use crate::observed::{FunctionState, Readiness, SourceState};
 use crate::packages::Package;
 use crate::plan::step::{Configuration, FunctionStep, SourceStep};
-use crate::plan::untag::OUR_TAGS;
+use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, SourceId, Tags};
 use crate::sumu_stack::Architecture;
 
 pub(super) struct Functions {
     pub(super) client: Client,
-    pace: Arc<Pace>,
+    pub(super) pace: Arc<Pace>,
     /// Permissions by the function's name, for glances.
     known: Recent<Vec<Permission>>,
     /// One package in memory at a time: an upload holds it three times over, as bytes, as base64 and as a request.
@@ -90,8 +90,8 @@ impl Functions {
     }
 
     pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
-        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
-        let call = self.client.untag_resource().resource(arn).set_tag_keys(Some(keys));
+        self.pace.keep("UntagResource", &[Rate::FUNCTIONS]).await?;
+        let call = self.client.untag_resource().resource(arn).set_tag_keys(Some(our_tags()));
         deleted(call.send().await.map_err(failed("UntagResource", arn)))
     }
 

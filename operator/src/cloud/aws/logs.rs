@@ -14,7 +14,7 @@ use super::{absent, deleted, failed};
 use crate::cloud::CloudError;
 use crate::observed::LogGroupState;
 use crate::plan::step::LogGroupStep;
-use crate::plan::untag::OUR_TAGS;
+use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, Tags};
 
 pub(super) struct LogGroups {
@@ -100,8 +100,7 @@ impl LogGroups {
     }
 
     pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
-        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
-        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys));
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(our_tags()));
         call.send().await.map_err(failed("UntagResource", arn))?;
         self.tags.forget(arn);
         Ok(())

@@ -16,7 +16,7 @@ use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::observed::{SubscriptionState, TopicState};
 use crate::plan::step::TopicStep;
-use crate::plan::untag::OUR_TAGS;
+use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, Tags, TopicId};
 
 const REDRIVE: &str = "RedrivePolicy";
@@ -94,8 +94,7 @@ impl Topics {
     }
 
     pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
-        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
-        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys));
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(our_tags()));
         call.send().await.map(drop).map_err(failed("UntagResource", arn))
     }
 

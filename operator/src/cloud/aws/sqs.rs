@@ -15,7 +15,7 @@ use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::observed::QueueState;
 use crate::plan::step::QueueStep;
-use crate::plan::untag::OUR_TAGS;
+use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, QueueId, Tags};
 
 pub(super) struct Queues {
@@ -111,8 +111,7 @@ impl Queues {
     }
 
     pub(super) async fn untag(&self, url: &str) -> Result<(), CloudError> {
-        let keys = OUR_TAGS.map(ToOwned::to_owned).to_vec();
-        let call = self.client.untag_queue().queue_url(url).set_tag_keys(Some(keys));
+        let call = self.client.untag_queue().queue_url(url).set_tag_keys(Some(our_tags()));
         call.send().await.map_err(failed("UntagQueue", url))?;
         self.tags.forget(url);
         self.made.forget(url.rsplit('/').next().unwrap_or(url));

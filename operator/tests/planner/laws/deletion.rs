@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::cloud::{MemoryCloud, Pace};
 use crate::fixtures::stack;
 use crate::laws::drifts::DRIFTS;
-use crate::laws::{settled, slow};
+use crate::laws::{drifted, settled};
 use crate::passes::{empty, look_at, pass, settle};
 
 #[test]
@@ -101,16 +101,7 @@ proptest! {
         drifts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
         passes in 0usize..6,
     ) {
-        let (fixture, whole) = slow();
-        let cloud = whole.copy();
-        let all: Vec<_> = DRIFTS.iter().copied().flatten().collect();
-        for drift in drifts {
-            cloud.change(drift.get(&all).change);
-        }
-        // Repairs have begun, and some are at work.
-        for _ in 0..passes {
-            pass(&cloud, &fixture.desired);
-        }
+        let (fixture, cloud) = drifted(&drifts, passes);
         empty(&cloud, &fixture.nothing);
     }
 }

@@ -7,8 +7,7 @@ use sumu_operator::stack::name::{QueueId, TableId, TopicId};
 
 use crate::cloud::{Fault, Pace, World};
 use crate::fixtures::stack;
-use crate::laws::drifts::DRIFTS;
-use crate::laws::{assert_whole, settled, slow};
+use crate::laws::{assert_whole, drifted, settled};
 use crate::passes::settle;
 
 /// Takes away, from a settled stack, each of the `2^n` subsets of what `n` changes take away, and lets it settle.
@@ -101,12 +100,7 @@ proptest! {
         troubled in prop::collection::vec(0_usize..6, 0..3),
         fault in prop::option::of((1_usize..30, any::<bool>())),
     ) {
-        let (fixture, whole) = slow();
-        let cloud = whole.copy();
-        let all: Vec<_> = DRIFTS.iter().copied().flatten().collect();
-        for drift in drifts {
-            cloud.change(drift.get(&all).change);
-        }
+        let (fixture, cloud) = drifted(&drifts, 0);
         let made = cloud.calls();
         cloud.change(|world| {
             for what in troubled {

@@ -12,7 +12,7 @@ use sumu_operator::sumu_stack::DeletionPolicy;
 use crate::cloud::{Fault, MemoryCloud, Pace};
 use crate::fixtures::{Fixture, names, stack};
 use crate::laws::drifts::DRIFTS;
-use crate::laws::{settled, slow};
+use crate::laws::{drifted, settled};
 use crate::passes::{empty, look_at, pass};
 
 /// What the object asks for once it is deleted with this policy.
@@ -165,16 +165,7 @@ proptest! {
         drifts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
         passes in 0usize..6,
     ) {
-        let (fixture, whole) = slow();
-        let cloud = whole.copy();
-        let all: Vec<_> = DRIFTS.iter().copied().flatten().collect();
-        for drift in drifts {
-            cloud.change(drift.get(&all).change);
-        }
-        // Repairs have begun, and some are at work.
-        for _ in 0..passes {
-            pass(&cloud, &fixture.desired);
-        }
+        let (fixture, cloud) = drifted(&drifts, passes);
         empty(&cloud, &retained(fixture));
         assert_nobodys(&cloud);
     }

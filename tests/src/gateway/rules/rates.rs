@@ -18,6 +18,10 @@ const DOMAINS: Rate = (1.0 / 30.0, 1.0);
 /// Published for REST APIs, and taken for others too.
 const DELETIONS: Rate = (1.0 / 30.0, 1.0);
 
+/// Each has a rate of its own.
+const LOG_CALLS: [&str; 5] =
+    ["CreateLogGroup", "DeleteLogGroup", "DescribeLogGroups", "PutRetentionPolicy", "ListTagsForResource"];
+
 pub(in crate::gateway) const RULES: &[Rule] = &[
     Rule {
         name: "api-rate",
@@ -42,13 +46,7 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         says: "An account makes 10 calls a second of each kind that is about log groups.",
         source: "CloudWatch Logs User Guide, quotas: CreateLogGroup, DescribeLogGroups and others",
         service: Service::Logs,
-        operations: &[
-            "CreateLogGroup",
-            "DeleteLogGroup",
-            "DescribeLogGroups",
-            "PutRetentionPolicy",
-            "ListTagsForResource",
-        ],
+        operations: &LOG_CALLS,
         act: Act::RefuseAtOnce(of_logs),
     },
 ];
@@ -86,12 +84,6 @@ fn of_functions(call: &Call, facts: &Facts) -> Option<Refusal> {
 }
 
 fn of_logs(call: &Call, facts: &Facts) -> Option<Refusal> {
-    let kind = match call.operation.as_str() {
-        "CreateLogGroup" => "CreateLogGroup",
-        "DeleteLogGroup" => "DeleteLogGroup",
-        "DescribeLogGroups" => "DescribeLogGroups",
-        "PutRetentionPolicy" => "PutRetentionPolicy",
-        _ => "ListTagsForResource",
-    };
+    let kind = LOG_CALLS.into_iter().find(|known| *known == call.operation)?;
     (!is_within(facts, &[(kind, LOG_GROUPS)])).then(|| Refusal::new(400, "ThrottlingException", "Rate exceeded"))
 }
