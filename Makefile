@@ -18,7 +18,7 @@ STORIES_IN_AWS := connect::a_token_in_a_place drift::an_edit lifecycle::an_appli
 # The name of a run, which is in each name of its resources.
 RUN := $(or $(RUN),itest$(shell date +%H%M%S))
 
-.PHONY: help demo test test-faults test-aws sweep-aws setup build lint bench crds functions clean
+.PHONY: help demo test test-faults test-scale test-aws sweep-aws setup build lint bench crds functions clean
 .DEFAULT_GOAL := help
 
 help: ## Shows this list.
@@ -31,7 +31,13 @@ test: setup lint build ## Checks everything: format, lints, docs, unit, API serv
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked
 
 test-faults: setup build ## Runs every scenario of AWS's faults and every kill, which takes three quarters of an hour.
-	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked --test live -- --include-ignored faults:: kill:: noise:: delivery::
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked --test live -- --include-ignored faults:: delivery::
+# Each has several operators at a time, and what is late is a failure.
+	RUST_TEST_THREADS=2 cargo test --workspace --locked --test live -- --include-ignored kill::
+	RUST_TEST_THREADS=1 cargo test --workspace --locked --test live -- --include-ignored noise::
+
+test-scale: setup build ## A hundred stacks beside 600 big Secrets, and fifty that share API Gateway's rate.
+	RUST_TEST_THREADS=1 cargo test --workspace --locked --test live -- --include-ignored --nocapture scale::
 
 test-aws: setup functions ## Runs the stories of users in a real account, which costs cents: AWS_PROFILE=... make test-aws
 	@echo "run $(RUN): everything in AWS is called sumu-$(RUN)-..., and make sweep-aws RUN=$(RUN) removes what a crash leaves"

@@ -22,6 +22,7 @@ mod export;
 mod kubernetes;
 mod memory;
 mod process;
+mod slots;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -31,7 +32,6 @@ use std::time::{Duration, Instant};
 use kube::core::error_boundary::{DeserializeGuard, InvalidObject};
 use kube::runtime::controller::Action;
 use kube::{Client, Resource as _, ResourceExt};
-use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
 use crate::backoff::{self, History};
@@ -52,6 +52,7 @@ use events::Events;
 use kubernetes::{Guarded, Stacks};
 use memory::Memory;
 pub use process::run;
+use slots::Slots;
 
 /// Why the operator cannot work, or a pass could not end.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +114,7 @@ struct Context {
     memory: Memory,
     metrics: Arc<Metrics>,
     /// How many passes may be made at once.
-    slots: Semaphore,
+    slots: Slots,
     stop: Stop,
 }
 
@@ -126,8 +127,7 @@ fn on_error(stack: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action
 }
 
 async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    // It is never closed.
-    let _slot = context.slots.acquire().await;
+    let _slot = context.slots.take(context.is_check(&stack)).await;
     if context.stop.is_told() {
         return Ok(Action::await_change());
     }
@@ -303,6 +303,13 @@ impl Context {
             Stopped::Unseen(error) => self.unseen(stack, owner, stacks, error).await,
             Stopped::Moved(invalid) => self.refuse(stack, owner, stacks, invalid).await,
         }
+    }
+
+    /// Whether a pass would only look for drift, as far as the watch has told.
+    fn is_check(&self, stack: &Guarded) -> bool {
+        let DeserializeGuard(Ok(stack)) = stack else { return false };
+        let is_asked_for = stack.metadata.deletion_timestamp.is_some() || is_look_requested(stack);
+        !is_asked_for && stack.uid().is_some_and(|uid| self.memory.is_in_place(&uid, stack.metadata.generation))
     }
 
     /// A glance at a stack that was in place a while ago. It counts only if it is still in place: what has changed is looked

@@ -111,7 +111,11 @@ impl Desired {
     pub fn of(spec: &StackSpec, names: Names, provision: &Provision) -> Result<Self, Invalid> {
         let mut packages: BTreeMap<Function, Package> = BTreeMap::new();
         for function in Function::ALL {
-            packages.insert(function, provision.packages.find(spec.architecture, function)?);
+            let package = match &spec.code {
+                Some(code) => Package::in_bucket(code, function),
+                None => provision.packages.find(spec.architecture, function)?,
+            };
+            packages.insert(function, package);
         }
         Ok(Self {
             owner: spec.owner.clone(),

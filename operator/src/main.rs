@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use kube::CustomResourceExt as _;
-use sumu_operator::arguments::{Arguments, Command, IamArguments};
+use sumu_operator::arguments::{Arguments, Command, IamArguments, PackageArguments};
 use sumu_operator::permissions::{self, Place};
 use sumu_operator::sumu_stack::SumuStack;
 use sumu_operator::{controller, packages, reference, telemetry};
@@ -28,7 +28,10 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Crd => print!("{}", serde_saphyr::to_string(&SumuStack::crd())?),
         Command::Reference => print!("{}", reference::reference()),
-        Command::Package(arguments) => packages::package(&arguments.from, &arguments.to, arguments.architecture)?,
+        Command::Package(PackageArguments { from, to, architecture }) => {
+            packages::package(&from, &to, architecture)?;
+            print!("{}", packages::hashes(&to, architecture)?);
+        }
         Command::Iam(IamArguments { account, region, partition }) => {
             println!("{:#}", permissions::policy(&Place { partition, region, account }));
         }

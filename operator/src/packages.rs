@@ -3,6 +3,7 @@
 //! A package is read only when it is uploaded, so that the operator's memory does not hold four of them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,15 +16,29 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::stack::Invalid;
-use crate::sumu_stack::Architecture;
+use crate::sumu_stack::{Architecture, S3Package};
 
-/// A function's package on disk.
+/// A function's package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
-    /// The zip file.
-    pub path: PathBuf,
+    /// Where the zip file is.
+    pub place: Place,
     /// Base64 of its SHA-256, as Lambda's `CodeSha256`.
     pub code_sha256: String,
+}
+
+/// Where a package is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On disk, beside the operator.
+    File(PathBuf),
+    /// In a bucket of the user's, from where Lambda takes it.
+    Object {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+    },
 }
 
 /// The packages that came with the operator.
@@ -52,7 +67,8 @@ impl Packages {
                 let path = folder.join(architecture.as_str()).join(format!("{function}.zip"));
                 if path.exists() {
                     let code_sha256 = code_sha256(&path)?;
-                    packages.insert((architecture.as_str(), function), Package { path, code_sha256 });
+                    packages
+                        .insert((architecture.as_str(), function), Package { place: Place::File(path), code_sha256 });
                 }
             }
         }
@@ -87,18 +103,40 @@ impl Packages {
 }
 
 impl Package {
-    /// The bytes that Lambda is to get.
+    /// The package of a function in a user's bucket.
+    #[must_use]
+    pub fn in_bucket(package: &S3Package, function: Function) -> Self {
+        let place = Place::Object { bucket: package.bucket.clone(), key: format!("{}{function}.zip", package.prefix) };
+        Self { place, code_sha256: package.code_sha256.of(function).to_owned() }
+    }
+
+    /// The bytes of a package on disk, as Lambda is to get them.
     ///
     /// # Errors
     /// When they cannot be read, or are no longer those that the hash was made of: Lambda would report another hash for
     /// them, and the function would be uploaded again and again.
-    pub async fn read(&self) -> io::Result<Vec<u8>> {
-        let bytes = tokio::fs::read(&self.path).await?;
+    pub async fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let bytes = tokio::fs::read(path).await?;
         if STANDARD.encode(Sha256::digest(&bytes)) == self.code_sha256 {
             return Ok(bytes);
         }
         Err(io::Error::other("it is another one than when the operator started; restart the operator to use it"))
     }
+}
+
+/// The hashes of the packages that are in a folder, as `spec.functions.package.s3.codeSha256` takes them.
+///
+/// # Errors
+/// When one of them is not there or cannot be read.
+pub fn hashes(folder: &Path, architecture: Architecture) -> io::Result<String> {
+    let packages = Packages::load(folder)?;
+    let mut lines = "codeSha256:\n".to_owned();
+    for function in Function::ALL {
+        let package = packages.find(architecture, function).map_err(io::Error::other)?;
+        // Writing to a String cannot fail.
+        let _ = writeln!(lines, "  {function}: {}", package.code_sha256);
+    }
+    Ok(lines)
 }
 
 /// Packs each function's executable from `from` as `<to>/<architecture>/<function>.zip`.
@@ -172,15 +210,15 @@ mod tests {
         std::fs::create_dir(folder.path().join("x86_64")).unwrap();
         std::fs::write(&path, "one").unwrap();
         let package = Packages::load(folder.path()).unwrap().find(Architecture::X86_64, Function::Routes).unwrap();
-        assert_eq!(package.read().await.unwrap(), b"one");
+        assert_eq!(package.read(&path).await.unwrap(), b"one");
         std::fs::write(&path, "another").unwrap();
-        let error = package.read().await.unwrap_err();
+        let error = package.read(&path).await.unwrap_err();
         assert!(error.to_string().contains("restart the operator"), "{error}");
     }
 
     #[test]
     fn a_missing_architecture_is_told_with_those_that_exist() {
-        let package = Package { path: "x".into(), code_sha256: "y".into() };
+        let package = Package { place: Place::File("x".into()), code_sha256: "y".into() };
         let packages = Packages::of([(Architecture::X86_64, Function::Routes, package)]);
         let error = packages.find(Architecture::Arm64, Function::Routes).unwrap_err();
         assert!(error.0.contains("no routes package for arm64; it has packages for x86_64"), "{error}");

@@ -19,8 +19,8 @@ mod retain;
 mod roles;
 pub mod step;
 mod tables;
+pub mod tagged;
 mod topics;
-pub mod untag;
 
 use std::fmt;
 
@@ -28,7 +28,9 @@ use crate::desired::Desired;
 use crate::desired::end::End;
 use crate::observed::{Observed, ResourceId};
 use crate::stack::name::Tags;
+use crate::stack::tags;
 pub use step::Step;
+use tagged::Tagged;
 
 /// What to do now, and what to wait for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -228,6 +230,17 @@ impl Plan {
 
     fn wait_gone(&mut self, part: Part, what: impl fmt::Display, before: impl fmt::Display) {
         self.wait(part, WaitReason::Gone { what: what.to_string(), before: before.to_string() });
+    }
+
+    /// Takes off what has left the spec, and sets what is missing or different: the note of what is the spec's goes last.
+    fn keep_tags(&mut self, tagged: Tagged, desired: &Tags, found: &Tags) {
+        let left = tags::left(desired, found);
+        if !left.is_empty() {
+            self.step(Step::Untag(tagged.clone(), left));
+        }
+        if let Some(missing) = tags_to_set(desired, found) {
+            self.step(Step::Tag(tagged, missing));
+        }
     }
 
     /// Whether a resource is another owner's. When it is wanted, that is worth a word.

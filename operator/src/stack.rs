@@ -6,6 +6,7 @@
 
 pub mod name;
 pub mod note;
+pub mod tags;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use std::fmt::Write as _;
 use sumu_contract::limits::ENVIRONMENT_BYTES_MAX;
 use sumu_contract::settings::{self, AuthorizerSettings, Settings};
 
-use crate::sumu_stack::{self, Architecture, CustomDomain, SumuStack, SumuStackSpec, Throttling};
+use crate::sumu_stack::{self, Architecture, CustomDomain, S3Package, SumuStack, SumuStackSpec, Throttling};
 use name::{Owner, Tags};
 
 /// A validated stack.
@@ -51,6 +52,8 @@ pub struct StackSpec {
     pub pusher_concurrency_max: u32,
     /// The processor of the functions.
     pub architecture: Architecture,
+    /// Where their code is, when it is not the operator's own.
+    pub code: Option<S3Package>,
     /// Their memory in MiB.
     pub memory_mib: u32,
     /// How long their logs are kept, in days.
@@ -114,7 +117,7 @@ impl StackSpec {
     pub fn of(stack: &SumuStack, default_region: &str) -> Result<Self, Invalid> {
         let owner = Owner::of(stack)?;
         let spec = &stack.spec;
-        let mut tags = spec.tags.clone();
+        let mut tags: Tags = spec.tags.clone().into_iter().chain(tags::noted(&spec.tags)).collect();
         tags.extend(owner.tags());
         let location = Location::of(&spec.aws, default_region);
         Ok(Self {
@@ -133,6 +136,7 @@ impl StackSpec {
             push_rate_max: spec.pusher.max_rate,
             pusher_concurrency_max: spec.pusher.max_concurrency,
             architecture: spec.functions.architecture,
+            code: spec.functions.package.s3.clone(),
             memory_mib: spec.functions.memory_mib,
             log_retention_days: spec.functions.log_retention_days,
             not_in_effect: not_in_effect(spec),
@@ -191,7 +195,6 @@ fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
         ("spec.gateway.accessLogs", spec.gateway.access_logs.as_ref().is_some_and(|logs| logs.enabled)),
         ("spec.messages.subscriptions", !spec.messages.subscriptions.is_empty()),
         ("spec.messages.consumers", !spec.messages.consumers.is_empty()),
-        ("spec.functions.package.s3", spec.functions.package.s3.is_some()),
     ]
     .into_iter()
     .filter_map(|(field, is_set)| is_set.then_some(field))

@@ -5,6 +5,7 @@
 //! What no rule can say is checked again in [`crate::stack`].
 
 mod messages;
+mod package;
 mod status;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use messages::{Consumer, Messages, Protocol, Subscription};
+pub use package::{CodeSha256, Embedded, Package, S3Package};
 pub use status::{
     ApiServerTime, AwsStatus, Condition, ConditionStatus, CustomDomainStatus, FunctionStatus, FunctionsStatus,
     MessagingStatus, SumuStackStatus, TableStatus,
@@ -55,7 +57,8 @@ pub struct SumuStackSpec {
     #[serde(default = "default_stage_name")]
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9_-]+$"))]
     pub stage_name: String,
-    /// Tags for every AWS resource of the stack, beside the operator's own `sumu.live/...` tags.
+    /// Tags for every AWS resource of the stack, beside the operator's own `sumu.live/...` tags. One that leaves the spec
+    /// leaves the resources; tags of others stay.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 40), schema_with = "tags_schema")]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('aws:') && !key.startsWith('sumu.live/') && size(key) >= 1 && size(key) <= 128)")
@@ -333,37 +336,6 @@ pub enum Architecture {
     /// 64-bit ARM (Graviton).
     #[serde(rename = "arm64")]
     Arm64,
-}
-
-/// Where the functions' code comes from. With none of the fields it is the code that came with the operator.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.embedded) && has(self.s3))")
-    .message("spec.functions.package takes at most one of embedded and s3"))]
-pub struct Package {
-    /// The code that came with the operator.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub embedded: Option<Embedded>,
-    /// Code from a bucket of yours. No effect yet: the operator's own is used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub s3: Option<S3Package>,
-}
-
-/// The code that came with the operator. Has no settings.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Embedded {}
-
-/// Code from a bucket: `<prefix>authorizer.zip`, `routes.zip`, `pusher.zip`, `watchdog.zip`.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct S3Package {
-    /// The bucket, in the stack's region.
-    #[schemars(length(min = 3, max = 63))]
-    pub bucket: String,
-    /// What stands before each file's name.
-    #[serde(default)]
-    #[schemars(length(max = 900))]
-    pub prefix: String,
 }
 
 /// Where the stack's addresses are written for applications.

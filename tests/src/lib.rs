@@ -49,4 +49,4 @@ pub mod workspace;
 
 pub use error::{Context, Error, Result};
 pub use poll::eventually;
-pub use testbed::{Testbed, story};
+pub use testbed::{Testbed, story, story_of};

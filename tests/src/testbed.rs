@@ -149,10 +149,18 @@ impl Testbed {
 /// }
 /// ```
 pub fn story(tell: impl AsyncFnOnce(&'static Testbed) -> Result<()>) -> Result<()> {
+    story_of(STORY_WITHIN, tell)
+}
+
+/// The same with another deadline, for a story of very much.
+///
+/// # Errors
+/// When the story fails or takes longer.
+pub fn story_of(length: Duration, tell: impl AsyncFnOnce(&'static Testbed) -> Result<()>) -> Result<()> {
     let testbed = Testbed::shared()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
-        let told = within(poll::patient(STORY_WITHIN), "the story", tell(testbed)).await;
+        let told = within(poll::patient(length), "the story", tell(testbed)).await;
         if told.is_err() {
             testbed.keep_logs().await;
         }

@@ -14,6 +14,8 @@ mod faults;
 mod forms;
 #[path = "gateway/functions.rs"]
 mod functions;
+#[path = "gateway/lists.rs"]
+mod lists;
 #[path = "gateway/messaging.rs"]
 mod messaging;
 #[path = "gateway/passing.rs"]

@@ -2,6 +2,10 @@
 
 #[path = "live/account.rs"]
 mod account;
+#[path = "live/assumed.rs"]
+mod assumed;
+#[path = "live/bucket.rs"]
+mod bucket;
 #[path = "live/connect.rs"]
 mod connect;
 #[path = "live/crash.rs"]
@@ -54,6 +58,8 @@ mod push;
 mod refusals;
 #[path = "live/requests.rs"]
 mod requests;
+#[path = "live/scale.rs"]
+mod scale;
 #[path = "live/scene.rs"]
 mod scene;
 #[path = "live/secrets.rs"]
@@ -66,6 +72,8 @@ mod slow;
 mod smoke;
 #[path = "live/snapshot.rs"]
 mod snapshot;
+#[path = "live/tags.rs"]
+mod tags;
 #[path = "live/testbed.rs"]
 mod testbed;
 #[path = "live/totals.rs"]

@@ -7,6 +7,8 @@ mod apigateway;
 mod apigateway_read;
 mod calls;
 mod closely;
+mod code;
+mod credentials;
 mod domains;
 mod dynamodb;
 mod iam;
@@ -17,15 +19,13 @@ mod recent;
 mod route53;
 mod sns;
 mod sqs;
-mod untag;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::retry::RetryConfig;
-use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
@@ -147,7 +147,8 @@ impl Cloud for Aws {
             Step::Source(_, step) => Box::pin(self.functions.apply_source(step)).await,
             Step::Gateway(step) => Box::pin(self.gateway.apply(step)).await,
             Step::Domain(step) => Box::pin(self.domains.apply(step)).await,
-            Step::Untag(tagged) => Box::pin(self.untag(tagged)).await,
+            Step::Tag(tagged, tags) => Box::pin(self.tag(tagged, tags)).await,
+            Step::Untag(tagged, keys) => Box::pin(self.untag(tagged, keys)).await,
         }
     }
 }
@@ -175,7 +176,7 @@ async fn sdk_config(location: &Location, endpoint_url: Option<&str>) -> SdkConfi
         .operation_attempt_timeout(Duration::from_mins(1))
         .build();
     let mut loader = aws_config::defaults(BEHAVIOR())
-        .region(region.clone())
+        .region(region)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(3));
     if let Some(url) = endpoint_url {
@@ -183,21 +184,14 @@ async fn sdk_config(location: &Location, endpoint_url: Option<&str>) -> SdkConfi
     }
     let Some(role) = &location.role else { return loader.load().await };
     let base = loader.load().await;
-    let mut assume =
-        AssumeRoleProvider::builder(&role.arn).session_name("sumu-operator").region(region.clone()).configure(&base);
-    if let Some(external_id) = &role.external_id {
-        assume = assume.external_id(external_id);
-    }
-    let credentials = DefaultCredentialsChain::builder().region(region).build().await;
-    let credentials = assume.build_from_provider(credentials).await;
-    base.into_builder()
-        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
-        .build()
+    let credentials = credentials::of(role, location, &base);
+    base.into_builder().credentials_provider(credentials).build()
 }
 
 async fn account(config: &SdkConfig, region: &str) -> Result<Account, CloudError> {
     const OPERATION: &str = "GetCallerIdentity";
-    let client = aws_sdk_sts::Client::new(config);
+    let config = aws_sdk_sts::config::Builder::from(config).interceptor(calls::CallCounter).build();
+    let client = aws_sdk_sts::Client::from_conf(config);
     let identity = client.get_caller_identity().send().await.map_err(failed(OPERATION, ""))?;
     let partition = identity.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
     let id = identity.account().ok_or_else(|| unexpected(OPERATION, "", "the answer names no account"))?;

@@ -124,8 +124,8 @@ impl<E: ProvideErrorMetadata> Failure
             SdkError::TimeoutError(_) => (Kind::Unreachable, String::new(), "no answer in time".into()),
             SdkError::DispatchFailure(failure) => {
                 let cause = failure.as_connector_error().map(|error| chain(error)).unwrap_or_default();
-                if failure.as_connector_error().is_some_and(|error| lacks_credentials(error)) {
-                    return (Kind::Denied, String::new(), format!("no credentials: {cause}"));
+                if let Some(kind) = failure.as_connector_error().and_then(|error| lack_of_credentials(error)) {
+                    return (kind, String::new(), format!("no credentials: {cause}"));
                 }
                 (Kind::Unreachable, String::new(), format!("no connection: {cause}"))
             }
@@ -145,16 +145,12 @@ impl<E: ProvideErrorMetadata> Failure
     }
 }
 
-/// Whether credentials could not be had: the SDK reports that as a failure to connect.
-fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(next) = cause {
-        if next.is::<CredentialsError>() {
-            return true;
-        }
-        cause = next.source();
-    }
-    false
+/// Why credentials could not be had, which the SDK reports as a failure to connect; nothing for every other failure.
+fn lack_of_credentials(error: &(dyn std::error::Error + 'static)) -> Option<Kind> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let lack = causes.find(|cause| cause.is::<CredentialsError>())?;
+    // A role that could not be assumed has its own reason.
+    Some(lack.source().and_then(|cause| cause.downcast_ref::<CloudError>()).map_or(Kind::Denied, |error| error.kind))
 }
 
 /// Some of AWS's messages hold the id of the request: `(…; Request ID: 6f0c…; Proxy: null)`. With it a condition would

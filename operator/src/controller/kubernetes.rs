@@ -77,7 +77,8 @@ impl Stacks {
         }
     }
 
-    /// Writes the status unless the object has it already. Returns the object's version afterwards.
+    /// Writes the status unless the object has it already. Returns the object's version afterwards, if nobody else has
+    /// changed it since it was read: a version with a change that was not looked at must not count as one that was.
     pub(super) async fn write_status(
         &self,
         stack: &SumuStack,
@@ -88,10 +89,10 @@ impl Stacks {
         }
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let mut version = stack.resource_version();
-        for _ in 0..CONFLICTS_MAX {
+        for conflicts in 0..CONFLICTS_MAX {
             let patch = status_patch(stack, version.as_deref(), status);
             match self.patch_status(&parameters, &Patch::Apply(&patch)).await? {
-                Written::As(version) => return Ok(version),
+                Written::As(version) => return Ok(version.filter(|_| conflicts == 0)),
                 Written::Gone => return Ok(None),
                 Written::Conflict => {}
             }

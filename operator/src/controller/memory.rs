@@ -169,6 +169,11 @@ impl Memory {
         self.lock().get(uid).is_some_and(|remembered| remembered.is_settled)
     }
 
+    /// Whether the last pass saw this generation of the spec in place.
+    pub(super) fn is_in_place(&self, uid: &str, generation: Option<i64>) -> bool {
+        self.lock().get(uid).is_some_and(|remembered| remembered.is_settled && remembered.generation == generation)
+    }
+
     /// Whether a glance is enough: everything was in place, and a look at all of it is not long ago.
     pub(super) fn may_glance(&self, uid: &str, whole_every: Duration) -> bool {
         let all = self.lock();

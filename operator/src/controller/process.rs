@@ -13,17 +13,17 @@ use futures::future::join_all;
 use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{Config, Controller, Error as ControllerError};
+use kube::runtime::controller::{Controller, Error as ControllerError};
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
 use super::clouds::Clouds;
 use super::events::Events;
 use super::kubernetes::Guarded;
 use super::memory::Memory;
+use super::slots::Slots;
 use super::{Context, Error, export, on_error, reconcile};
 use crate::arguments::{Listen, Pacing, RunArguments};
 use crate::desired::Provision;
@@ -63,7 +63,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
         resync: arguments.resync(),
         memory: Memory::default(),
         metrics: Arc::clone(&metrics),
-        slots: Semaphore::new(arguments.concurrency.into()),
+        slots: Slots::new(arguments.concurrency),
         stop: stop.clone(),
     });
     info!(
@@ -72,7 +72,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
         region = arguments.region,
         "operator started"
     );
-    let work = places.into_iter().map(|place| work(place, Arc::clone(&context), arguments.concurrency));
+    let work = places.into_iter().map(|place| work(place, Arc::clone(&context)));
     let work = join_all(work).map(drop);
     match candidate {
         None => {
@@ -102,14 +102,13 @@ fn places(client: &Client, namespaces: &[&str]) -> Vec<Place> {
     namespaces.iter().map(of).collect()
 }
 
-/// Makes passes until it is told to stop. `concurrency` is for each place; all of them share the slots of the context.
-async fn work(place: Place, context: Arc<Context>, concurrency: u16) {
+/// Makes passes until it is told to stop. Their number is not limited here: all places share the slots of the context.
+async fn work(place: Place, context: Arc<Context>) {
     let Place { stacks, config_maps } = place;
     let controller = Controller::new(stacks, watcher::Config::default());
     let listed = controller.store();
     let passes = controller
         .reconcile_on(export::touched(config_maps, listed.clone(), Arc::clone(&context)))
-        .with_config(Config::default().concurrency(concurrency))
         .graceful_shutdown_on(told(context.stop.clone()))
         .run(reconcile, on_error, Arc::clone(&context))
         .for_each(|result| {

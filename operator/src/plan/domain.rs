@@ -13,7 +13,8 @@ mod clear;
 mod records;
 
 use super::step::DomainStep;
-use super::{Part, Plan, WaitReason, tags_to_set};
+use super::tagged::Tagged;
+use super::{Part, Plan, WaitReason};
 use crate::desired::Desired;
 use crate::desired::domain::Domain;
 use crate::observed::domain::{DomainState, MappingState};
@@ -121,9 +122,8 @@ fn make(want: &Domain, desired: &Desired, plan: &mut Plan) {
 }
 
 fn keep_own(want: &Domain, found: &DomainState, desired: &Desired, plan: &mut Plan) {
-    if let Some(tags) = tags_to_set(&desired.tags, &found.tags) {
-        plan.step(DomainStep::Tag { arn: desired.names.domain_arn(&want.name), tags });
-    }
+    let tagged = Tagged::Domain { name: want.name.clone(), arn: desired.names.domain_arn(&want.name) };
+    plan.keep_tags(tagged, &desired.tags, &found.tags);
     // Without a certificate in the spec the domain name keeps the one that it has.
     if let Some(certificate_arn) = &want.certificate_arn
         && found.certificate_arn.as_ref() != Some(certificate_arn)

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use sumu_contract::Function;
 
 use super::step::{Configuration, FunctionStep, SourceStep};
-use super::{Part, Plan, Step, WaitReason, departures, tags_to_set};
+use super::tagged::Tagged;
+use super::{Part, Plan, Step, WaitReason, departures};
 use crate::desired::Desired;
 use crate::desired::functions::{self, FunctionConfig, Missing, Source};
 use crate::observed::{FunctionState, Observed, Readiness, ResourceId, SourceState, TableState};
@@ -115,9 +116,17 @@ fn keep(
         }
     }
     permit(desired, function, found, observed, plan);
-    if let Some(tags) = tags_to_set(&desired.tags, &found.tags) {
-        plan.step(Step::Function(function, FunctionStep::Tag { arn: found.arn.clone(), tags }));
+    keep_tags(desired, function, found, observed, plan);
+}
+
+/// The tags of event sources are not looked at, because each would be a read: they follow their function's, which go last.
+fn keep_tags(desired: &Desired, function: Function, found: &FunctionState, observed: &Observed, plan: &mut Plan) {
+    let sources = observed.sources.iter().filter(|source| source.function == function && is_of_stack(desired, source));
+    for source in sources {
+        let tagged = Tagged::Source { function, arn: desired.names.source_arn(&source.uuid) };
+        plan.keep_tags(tagged, &desired.tags, &found.tags);
     }
+    plan.keep_tags(Tagged::Function { function, arn: found.arn.clone() }, &desired.tags, &found.tags);
 }
 
 fn is_configured(want: &Configuration, found: &FunctionState) -> bool {

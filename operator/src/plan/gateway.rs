@@ -1,7 +1,8 @@
 //! The WebSocket API: inside out, and a deployment exactly when what it captures changes.
 
 use super::step::{GatewayStep, RouteInput, StageInput};
-use super::{Part, Plan, WaitReason, domain, tags_to_set};
+use super::tagged::Tagged;
+use super::{Part, Plan, WaitReason, domain};
 use crate::desired::Desired;
 use crate::desired::functions::permission;
 use crate::desired::gateway::{AUTHORIZER_NAME, Gateway, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
@@ -32,9 +33,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     if api.name != name || api.route_selection != ROUTE_SELECTION {
         plan.step(GatewayStep::UpdateApi { api_id: api.id.clone(), name });
     }
-    if let Some(tags) = tags_to_set(&desired.tags, &api.tags) {
-        plan.step(GatewayStep::Tag { arn: desired.names.api_arn(&api.id), tags });
-    }
+    keep_tags(desired, gateway, api, plan);
     let steps_before = plan.steps.len();
     let authorizer = keep_authorizer(gateway, api, plan);
     let integration = keep_integration(gateway, api, plan);
@@ -47,6 +46,15 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
         return plan.wait_for(PART, "deployment", "the routes to be as they should");
     }
     deploy(desired, gateway, observed, api, &gateway.content_hash(&authorizer.id, &integration.id), plan);
+}
+
+/// The tags of the stage are not looked at, because that would be a read: they follow the API's, which go last.
+fn keep_tags(desired: &Desired, gateway: &Gateway, api: &ApiState, plan: &mut Plan) {
+    for stage in api.stages.iter().filter(|stage| stage.name == gateway.stage_name) {
+        let (name, arn) = (stage.name.clone(), desired.names.stage_arn(&api.id, &stage.name));
+        plan.keep_tags(Tagged::Stage { name, arn }, &desired.tags, &api.tags);
+    }
+    plan.keep_tags(Tagged::Api { arn: desired.names.api_arn(&api.id) }, &desired.tags, &api.tags);
 }
 
 /// The authorizer to keep, if there is one.

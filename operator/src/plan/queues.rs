@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::step::{QueueStep, part_of_queue as part};
-use super::{Plan, Step, WaitReason, departures, tags_to_set};
+use super::tagged::Tagged;
+use super::{Plan, Step, WaitReason, departures};
 use crate::desired::Desired;
 use crate::desired::policy::Document;
 use crate::desired::queues::{Queue, RECEIVE_WAIT_SECONDS};
@@ -52,9 +53,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
         if !different.is_empty() {
             plan.step(Step::Queue(id, QueueStep::Set { url: url.clone(), attributes: different }));
         }
-        if let Some(tags) = tags_to_set(&desired.tags, &found.tags) {
-            plan.step(Step::Queue(id, QueueStep::Tag { url, tags }));
-        }
+        plan.keep_tags(Tagged::Queue { id, url }, &desired.tags, &found.tags);
     }
     for id in observed.queues.keys().filter(|id| !desired.queues.contains_key(id)) {
         delete(desired, *id, observed, plan);

@@ -5,7 +5,7 @@
 //! where it was. What has lost its tag is foreign to every stack, also to a new one of the same name.
 
 use super::step::{DomainStep, Step};
-use super::untag::Tagged;
+use super::tagged::{Tagged, our_tags};
 use super::{Part, Plan};
 use crate::desired::Desired;
 use crate::observed::{Observed, ResourceId};
@@ -13,7 +13,7 @@ use crate::stack::note;
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     let names = &desired.names;
-    let mut untag = |tagged: Tagged| plan.steps.push(Step::Untag(tagged));
+    let mut untag = |tagged: Tagged| plan.steps.push(Step::Untag(tagged, our_tags()));
     for (id, queue) in &observed.queues {
         untag(Tagged::Queue { id: *id, url: queue.url.clone() });
     }
@@ -31,7 +31,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     }
     for (id, table) in &observed.tables {
         if table.is_active() {
-            plan.step(Step::Untag(Tagged::Table { id: *id, arn: table.arn.clone() }));
+            plan.step(Step::Untag(Tagged::Table { id: *id, arn: table.arn.clone() }, our_tags()));
         } else {
             // DynamoDB tells and takes no tags of a table that is coming or going.
             plan.wait_ready(Part::Connections, ResourceId::Table(*id), &table.status);
@@ -45,7 +45,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
                 "its event source",
             );
         } else {
-            plan.step(Step::Untag(Tagged::Function { function: *function, arn: found.arn.clone() }));
+            plan.step(Step::Untag(Tagged::Function { function: *function, arn: found.arn.clone() }, our_tags()));
         }
     }
     // Domain names are looked for only while the API notes them, so the notes outlive their tags.
@@ -53,7 +53,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     let mut has_domain = false;
     for (name, _) in ours {
         has_domain = true;
-        plan.step(Step::Untag(Tagged::Domain { name: name.clone(), arn: names.domain_arn(name) }));
+        plan.step(Step::Untag(Tagged::Domain { name: name.clone(), arn: names.domain_arn(name) }, our_tags()));
     }
     // Of a second API, which only a lost answer can leave, nothing is seen before it is the first.
     let Some(api) = observed.api() else { return };
@@ -61,7 +61,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     let mut has_stage = false;
     for (name, _) in stages {
         has_stage = true;
-        plan.step(Step::Untag(Tagged::Stage { arn: names.stage_arn(&api.id, name), name: name.clone() }));
+        plan.step(Step::Untag(Tagged::Stage { arn: names.stage_arn(&api.id, name), name: name.clone() }, our_tags()));
     }
     let notes = note::keys(&api.tags);
     if has_stage {
@@ -72,6 +72,6 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
         plan.step(DomainStep::Forget { api_arn: names.api_arn(&api.id), keys: notes });
         plan.wait_for(Part::Gateway, "untagging the api", "its notes of domain names");
     } else {
-        plan.step(Step::Untag(Tagged::Api { arn: names.api_arn(&api.id) }));
+        plan.step(Step::Untag(Tagged::Api { arn: names.api_arn(&api.id) }, our_tags()));
     }
 }

@@ -3,7 +3,8 @@
 use sumu_contract::Function;
 
 use super::step::{LogGroupStep, RoleStep};
-use super::{Part, Plan, Step, tags_to_set};
+use super::tagged::Tagged;
+use super::{Part, Plan, Step};
 use crate::desired::Desired;
 use crate::desired::policy::Document;
 use crate::desired::roles::Role;
@@ -48,9 +49,7 @@ fn keep_role(
         Some(policy) if found.policy.as_ref() == Some(&policy) => {}
         Some(policy) => plan.step(Step::Role(function, RoleStep::PutPolicy { name: name.clone(), policy })),
     }
-    if let Some(tags) = tags_to_set(&desired.tags, &found.tags) {
-        plan.step(Step::Role(function, RoleStep::Tag { name, tags }));
-    }
+    plan.keep_tags(Tagged::Role { function, name }, &desired.tags, &found.tags);
 }
 
 fn keep_log_group(desired: &Desired, function: Function, days: i32, observed: &Observed, plan: &mut Plan) {
@@ -66,9 +65,8 @@ fn keep_log_group(desired: &Desired, function: Function, days: i32, observed: &O
     if found.retention_days != Some(days) {
         plan.step(Step::LogGroup(function, LogGroupStep::SetRetention { name, days }));
     }
-    if let Some(tags) = tags_to_set(&desired.tags, &found.tags) {
-        plan.step(Step::LogGroup(function, LogGroupStep::Tag { arn: desired.names.log_group_arn(function), tags }));
-    }
+    let tagged = Tagged::LogGroup { function, arn: desired.names.log_group_arn(function) };
+    plan.keep_tags(tagged, &desired.tags, &found.tags);
 }
 
 /// A role that goes while Lambda still uses it leaves event sources that can never be deleted.

@@ -11,7 +11,7 @@ use std::fmt;
 use sumu_contract::Function;
 
 use super::Part;
-use super::untag::Tagged;
+use super::tagged::{self, Tagged};
 use crate::desired::functions::{Permission, Source};
 use crate::desired::policy::Document;
 use crate::desired::tables::Table;
@@ -41,8 +41,10 @@ pub enum Step {
     Gateway(GatewayStep),
     /// API Gateway and Route 53, about a custom domain.
     Domain(DomainStep),
-    /// Our tags are taken off something.
-    Untag(Tagged),
+    /// Tags are set on something.
+    Tag(Tagged, Tags),
+    /// Tags are taken off something, by their keys.
+    Untag(Tagged, Vec<String>),
 }
 
 /// A call to DynamoDB about one table.
@@ -57,8 +59,6 @@ pub enum TableStep {
     SetTtl { name: String, attribute: String, on: bool },
     /// `UpdateTable` of the deletion protection.
     SetProtection { name: String, on: bool },
-    /// `TagResource`.
-    Tag { arn: String, tags: Tags },
     /// `DeleteTable`.
     Delete { name: String },
 }
@@ -71,8 +71,6 @@ pub enum QueueStep {
     Create { name: String, attributes: BTreeMap<String, String>, tags: Tags },
     /// `SetQueueAttributes` of the ones that differ.
     Set { url: String, attributes: BTreeMap<String, String> },
-    /// `TagQueue`.
-    Tag { url: String, tags: Tags },
     /// `DeleteQueue`.
     Delete { url: String },
 }
@@ -83,8 +81,6 @@ pub enum QueueStep {
 pub enum TopicStep {
     /// `CreateTopic`.
     Create { name: String, tags: Tags },
-    /// `TagResource`.
-    Tag { arn: String, tags: Tags },
     /// `Subscribe` a function, with a queue for what cannot be delivered.
     Subscribe { topic_arn: String, function_arn: String, dead_letters_arn: String },
     /// `SetSubscriptionAttributes` of that queue.
@@ -105,8 +101,6 @@ pub enum RoleStep {
     SetTrust { name: String, trust: Document },
     /// `PutRolePolicy`.
     PutPolicy { name: String, policy: Document },
-    /// `TagRole`.
-    Tag { name: String, tags: Tags },
     /// `DeleteRolePolicy`.
     DeletePolicy { name: String },
     /// `DeleteRole`.
@@ -121,8 +115,6 @@ pub enum LogGroupStep {
     Create { name: String, tags: Tags },
     /// `PutRetentionPolicy`.
     SetRetention { name: String, days: i32 },
-    /// `TagResource`.
-    Tag { arn: String, tags: Tags },
     /// `DeleteLogGroup`.
     Delete { name: String },
 }
@@ -141,8 +133,6 @@ pub enum FunctionStep {
     AddPermission { name: String, permission: Permission },
     /// `RemovePermission`.
     RemovePermission { name: String, sid: String },
-    /// `TagResource`.
-    Tag { arn: String, tags: Tags },
     /// `DeleteFunction`.
     Delete { name: String },
 }
@@ -184,8 +174,6 @@ pub enum GatewayStep {
     CreateApi { name: String, tags: Tags },
     /// `UpdateApi`.
     UpdateApi { api_id: String, name: String },
-    /// `TagResource`.
-    Tag { arn: String, tags: Tags },
     /// `DeleteApi`, with everything in it.
     DeleteApi { api_id: String },
     /// `CreateAuthorizer`.
@@ -266,7 +254,7 @@ impl Step {
             Self::Role(..) | Self::LogGroup(..) | Self::Function(..) | Self::Source(..) => Part::Functions,
             Self::Gateway(_) => Part::Gateway,
             Self::Domain(_) => Part::CustomDomain,
-            Self::Untag(tagged) => tagged.part(),
+            Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.part(),
         }
     }
 
@@ -283,7 +271,7 @@ impl Step {
             Self::Source(..) => "event_source",
             Self::Gateway(_) => "api",
             Self::Domain(step) => step.resource(),
-            Self::Untag(tagged) => tagged.resource(),
+            Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.resource(),
         }
     }
 
@@ -309,7 +297,7 @@ impl Step {
             Self::Function(function, _) | Self::Source(function, _) => Lane::Function(*function),
             Self::Gateway(_) => Lane::Gateway,
             Self::Domain(step) => step.lane(),
-            Self::Untag(tagged) => tagged.lane(),
+            Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.lane(),
         }
     }
 }
@@ -358,18 +346,15 @@ impl fmt::Display for Step {
                     write!(f, "~ table {id} time to live by {attribute} {}", on_off(*on))
                 }
                 TableStep::SetProtection { on, .. } => write!(f, "~ table {id} deletion protection {}", on_off(*on)),
-                TableStep::Tag { tags, .. } => write!(f, "~ table {id} {}", keys("tags", tags)),
                 TableStep::Delete { .. } => write!(f, "- table {id}"),
             },
             Self::Queue(id, step) => match step {
                 QueueStep::Create { name, .. } => write!(f, "+ queue {id} ({name})"),
                 QueueStep::Set { attributes, .. } => write!(f, "~ queue {id} {}", keys("attributes", attributes)),
-                QueueStep::Tag { tags, .. } => write!(f, "~ queue {id} {}", keys("tags", tags)),
                 QueueStep::Delete { .. } => write!(f, "- queue {id}"),
             },
             Self::Topic(id, step) => match step {
                 TopicStep::Create { name, .. } => write!(f, "+ topic {id} ({name})"),
-                TopicStep::Tag { tags, .. } => write!(f, "~ topic {id} {}", keys("tags", tags)),
                 TopicStep::Subscribe { .. } => write!(f, "+ subscription of the pusher to topic {id}"),
                 TopicStep::SetDeadLetters { .. } => write!(f, "~ subscription of topic {id} dead-letter queue"),
                 TopicStep::Unsubscribe { .. } => write!(f, "- subscription of topic {id}"),
@@ -379,14 +364,12 @@ impl fmt::Display for Step {
                 RoleStep::Create { name, .. } => write!(f, "+ role {function} ({name})"),
                 RoleStep::SetTrust { .. } => write!(f, "~ role {function} trust"),
                 RoleStep::PutPolicy { .. } => write!(f, "~ role {function} policy"),
-                RoleStep::Tag { tags, .. } => write!(f, "~ role {function} {}", keys("tags", tags)),
                 RoleStep::DeletePolicy { .. } => write!(f, "- role {function} policy"),
                 RoleStep::Delete { .. } => write!(f, "- role {function}"),
             },
             Self::LogGroup(function, step) => match step {
                 LogGroupStep::Create { name, .. } => write!(f, "+ log group {function} ({name})"),
                 LogGroupStep::SetRetention { days, .. } => write!(f, "~ log group {function} retention {days} days"),
-                LogGroupStep::Tag { tags, .. } => write!(f, "~ log group {function} {}", keys("tags", tags)),
                 LogGroupStep::Delete { .. } => write!(f, "- log group {function}"),
             },
             Self::Function(function, step) => step.describe(*function, f),
@@ -397,7 +380,9 @@ impl fmt::Display for Step {
             },
             Self::Gateway(step) => step.fmt(f),
             Self::Domain(step) => step.fmt(f),
-            Self::Untag(tagged) => tagged.fmt(f),
+            Self::Tag(tagged, tags) => write!(f, "~ {tagged} {}", keys("tags", tags)),
+            Self::Untag(tagged, keys) if tagged::is_ours(keys) => write!(f, "~ {tagged} our tags off"),
+            Self::Untag(tagged, keys) => write!(f, "~ {tagged} tags off: {}", keys.join(", ")),
         }
     }
 }
@@ -412,7 +397,6 @@ impl FunctionStep {
                 write!(f, "+ permission of function {function} for {}", permission.principal)
             }
             Self::RemovePermission { sid, .. } => write!(f, "- permission {sid} of function {function}"),
-            Self::Tag { tags, .. } => write!(f, "~ function {function} {}", keys("tags", tags)),
             Self::Delete { .. } => write!(f, "- function {function}"),
         }
     }
@@ -423,7 +407,6 @@ impl fmt::Display for GatewayStep {
         match self {
             Self::CreateApi { name, .. } => write!(f, "+ api ({name})"),
             Self::UpdateApi { .. } => write!(f, "~ api"),
-            Self::Tag { tags, .. } => write!(f, "~ api {}", keys("tags", tags)),
             Self::DeleteApi { api_id } => write!(f, "- api {api_id}"),
             Self::CreateAuthorizer { .. } => write!(f, "+ authorizer"),
             Self::UpdateAuthorizer { .. } => write!(f, "~ authorizer"),

@@ -1,7 +1,8 @@
 //! Tables: DynamoDB takes one change at a time, and only while a table is active.
 
 use super::step::TableStep;
-use super::{Part, Plan, Step, WaitReason, tags_to_set};
+use super::tagged::Tagged;
+use super::{Part, Plan, Step, WaitReason};
 use crate::desired::Desired;
 use crate::desired::tables::Table;
 use crate::observed::{Observed, ResourceId, TableState};
@@ -20,9 +21,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
                 .step(Step::Table(*id, TableStep::Create { name, table: table.clone(), tags: desired.tags.clone() })),
             Some(found) if !found.is_active() => plan.wait_ready(PART, ResourceId::Table(*id), &found.status),
             Some(found) => {
-                if let Some(change) = next_change(desired, *id, table, found) {
-                    plan.step(Step::Table(*id, change));
-                }
+                plan.steps.extend(next_change(desired, *id, table, found));
             }
         }
     }
@@ -34,29 +33,31 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
 }
 
 /// The first difference; the next one follows when the table is active again.
-fn next_change(desired: &Desired, id: TableId, table: &Table, found: &TableState) -> Option<TableStep> {
+fn next_change(desired: &Desired, id: TableId, table: &Table, found: &TableState) -> Option<Step> {
     let name = desired.names.table(id);
+    let change = |step| Some(Step::Table(id, step));
     if found.has_other_stream {
         // The view type cannot change in place: off first, then on with the right one.
-        return Some(TableStep::SetStream { name, on: false });
+        return change(TableStep::SetStream { name, on: false });
     }
     if table.has_stream != found.stream_arn.is_some() {
-        return Some(TableStep::SetStream { name, on: table.has_stream });
+        return change(TableStep::SetStream { name, on: table.has_stream });
     }
     if table.is_protected != found.is_protected {
-        return Some(TableStep::SetProtection { name, on: table.is_protected });
+        return change(TableStep::SetProtection { name, on: table.is_protected });
     }
     // Before time to live, which DynamoDB may refuse to change for an hour.
-    if let Some(tags) = tags_to_set(&desired.tags, &found.tags) {
-        return Some(TableStep::Tag { arn: found.arn.clone(), tags });
+    let mut tags = Plan::default();
+    tags.keep_tags(Tagged::Table { id, arn: found.arn.clone() }, &desired.tags, &found.tags);
+    if let Some(step) = tags.steps.into_iter().next() {
+        return Some(step);
     }
     match (table.ttl_attribute, &found.ttl_attribute) {
-        (Some(want), Some(have)) if want == have => {}
-        (_, Some(have)) => return Some(TableStep::SetTtl { name, attribute: have.clone(), on: false }),
-        (Some(want), None) => return Some(TableStep::SetTtl { name, attribute: want.into(), on: true }),
-        (None, None) => {}
+        (Some(want), Some(have)) if want == have => None,
+        (_, Some(have)) => change(TableStep::SetTtl { name, attribute: have.clone(), on: false }),
+        (Some(want), None) => change(TableStep::SetTtl { name, attribute: want.into(), on: true }),
+        (None, None) => None,
     }
-    None
 }
 
 fn delete(desired: &Desired, id: TableId, found: &TableState, observed: &Observed, plan: &mut Plan) {

@@ -3,7 +3,8 @@
 use sumu_contract::Function;
 
 use super::step::TopicStep;
-use super::{Part, Plan, Step, tags_to_set};
+use super::tagged::Tagged;
+use super::{Part, Plan, Step};
 use crate::desired::Desired;
 use crate::observed::{Observed, Readiness, ResourceId, TopicState};
 use crate::stack::name::{QueueId, TopicId};
@@ -18,9 +19,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
             plan.step(Step::Topic(id, TopicStep::Create { name, tags: desired.tags.clone() }));
             continue;
         };
-        if let Some(tags) = tags_to_set(&desired.tags, &found.tags) {
-            plan.step(Step::Topic(id, TopicStep::Tag { arn: found.arn.clone(), tags }));
-        }
+        plan.keep_tags(Tagged::Topic { id, arn: found.arn.clone() }, &desired.tags, &found.tags);
         if id == TopicId::Notifications {
             subscribe(desired, found, observed, plan);
         }

@@ -12,7 +12,7 @@
 //! | [`compute`] | Lambda |
 //! | [`gateway`] | API Gateway |
 //! | [`domain`] | its domain names, and Route 53 |
-//! | [`untag`] | tags that are taken off, and what is looked at only then |
+//! | [`tags`] | tags, and what is looked at only when they are taken off |
 
 mod compute;
 pub mod domain;
@@ -20,7 +20,7 @@ mod gateway;
 mod identity;
 mod messaging;
 mod tables;
-mod untag;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -256,7 +256,8 @@ impl World {
             Step::Source(function, step) => self.source_call(*function, step),
             Step::Gateway(step) => self.gateway_call(step),
             Step::Domain(step) => self.domain_call(step),
-            Step::Untag(tagged) => self.untag_call(tagged),
+            Step::Tag(tagged, tags) => self.tag_call(tagged, tags),
+            Step::Untag(tagged, keys) => self.untag_call(tagged, keys),
         }
     }
 

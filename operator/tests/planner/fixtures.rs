@@ -5,7 +5,7 @@
 use serde_json::Value;
 use sumu_contract::Function;
 use sumu_operator::desired::{Desired, Endpoints, Provision};
-use sumu_operator::packages::{Package, Packages};
+use sumu_operator::packages::{Package, Packages, Place};
 use sumu_operator::stack::name::{Account, Names, Owner};
 use sumu_operator::stack::{Invalid, StackSpec};
 use sumu_operator::sumu_stack::{Architecture, SumuStack};
@@ -89,7 +89,7 @@ fn provision(version: &str) -> Provision {
         for function in Function::ALL {
             let word = architecture.as_str();
             let package = Package {
-                path: format!("{word}/{function}.zip").into(),
+                place: Place::File(format!("{word}/{function}.zip").into()),
                 code_sha256: format!("sha-of-{word}-{function}-{version}"),
             };
             packages.push((architecture, function, package));

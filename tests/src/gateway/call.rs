@@ -47,7 +47,7 @@ pub struct Call {
     /// The path, decoded.
     pub path: String,
     query: String,
-    body: Bytes,
+    pub(super) body: Bytes,
     is_form: bool,
     input: OnceLock<Value>,
 }

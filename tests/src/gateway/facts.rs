@@ -166,6 +166,12 @@ impl Facts {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// An object in a bucket; nothing when it is not there.
+    pub(super) async fn object(&self, bucket: &str, key: &str) -> Result<Option<Vec<u8>>> {
+        let answer = self.http.get(format!("{}/{bucket}/{key}", self.emulator)).send().await?;
+        Ok(if answer.status().is_success() { Some(answer.bytes().await?.into()) } else { None })
+    }
+
     /// Lets a caller do what a policy allows.
     pub(super) fn limit(&self, caller: &str, policy: Value) {
         self.memory().callers.entry(caller.to_owned()).or_default().0 = policy;

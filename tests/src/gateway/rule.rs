@@ -70,7 +70,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         .into_iter()
         .chain([rules::gateway_forms::RULES, rules::gateway_lists::RULES, rules::tables::RULES])
         .chain([rules::domains::RULES, rules::queues::RULES, rules::topics::RULES, rules::forms::RULES])
-        .chain([rules::callers::RULES])
+        .chain([rules::callers::RULES, rules::lists::RULES])
         .flatten()
 }
 

@@ -7,6 +7,7 @@ pub(super) mod functions;
 pub(super) mod gateway;
 pub(super) mod gateway_forms;
 pub(super) mod gateway_lists;
+pub(super) mod lists;
 pub(super) mod queues;
 pub(super) mod rates;
 pub(super) mod rights;

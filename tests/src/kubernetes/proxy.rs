@@ -43,6 +43,7 @@ struct Armed {
     number: u64,
     only: Option<Write>,
     hold: Hold,
+    is_held_back: bool,
     writes: Mutex<Vec<Write>>,
 }
 
@@ -78,8 +79,19 @@ impl Proxy {
 
     /// Holds the answer of one write to a stack, in the place of an earlier hold. Writes, or only those of a kind, are
     /// counted from 1 and from now on.
+    #[must_use]
     pub fn hold(&self, number: u64, only: Option<Write>) -> HeldWrite {
-        let armed = Arc::new(Armed { number, only, hold: Hold::default(), writes: Mutex::default() });
+        self.arm(number, only, false)
+    }
+
+    /// The same, but the write itself is held, before the API server has it.
+    #[must_use]
+    pub fn hold_back(&self, number: u64, only: Option<Write>) -> HeldWrite {
+        self.arm(number, only, true)
+    }
+
+    fn arm(&self, number: u64, only: Option<Write>, is_held_back: bool) -> HeldWrite {
+        let armed = Arc::new(Armed { number, only, hold: Hold::default(), is_held_back, writes: Mutex::default() });
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&armed));
         HeldWrite(armed)
     }
@@ -157,9 +169,12 @@ async fn take(
     let request = Request::from_parts(parts, Body::from(body.to_vec()));
     // A task of its own: a write that was taken is carried out, also when its caller is gone before the answer.
     let answered = tokio::spawn(async move {
+        if let Some(armed) = armed.as_ref().filter(|armed| armed.is_held_back) {
+            armed.hold.keep().await;
+        }
         let mut answer = client.send(request).await?;
         without_connection(answer.headers_mut());
-        if let Some(armed) = armed {
+        if let Some(armed) = armed.filter(|armed| !armed.is_held_back) {
             armed.hold.keep().await;
         }
         Ok::<_, kube::Error>(answer)

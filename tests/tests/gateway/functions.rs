@@ -133,6 +133,26 @@ async fn a_function_that_is_being_changed_takes_no_other_change() -> Result<()> 
 }
 
 #[tokio::test]
+async fn a_dry_run_tells_what_the_code_would_be_and_leaves_it_as_it_is() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let client = Client::new(&bench.sdk);
+    function(&bench, "dry").await?;
+    let code_of = async || {
+        let found = client.get_function_configuration().function_name("dry").send().await?;
+        Ok::<_, sumu_tests::Error>(found.code_sha256)
+    };
+    let before = code_of().await?;
+    let other = Blob::new([b"PK\x05\x06".as_slice(), &[0; 17], b"\x01", b"x"].concat());
+    let update = || client.update_function_code().function_name("dry");
+    let would_be = update().zip_file(other.clone()).dry_run(true).send().await?.code_sha256;
+    ensure!(would_be.is_some() && would_be != before, "it would be {would_be:?}");
+    ensure_eq!(code_of().await?, before, "the code after a dry run");
+    let nothing = update().s3_bucket("missing").s3_key("missing.zip").dry_run(true).send().await;
+    bench.refused("function-dry-run", nothing, (400, "InvalidParameterValueException", "NoSuchKey"))?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_policy_is_absent_before_its_first_statement_whose_id_has_a_form() -> Result<()> {
     let bench = bench(AT_ONCE).await?;
     let client = Client::new(&bench.sdk);

@@ -15,14 +15,14 @@ use crate::functions::function;
 const INVALID: &str = "InvalidParameterValueException";
 
 /// A queue with a visibility timeout in seconds; its ARN.
-async fn queue(bench: &Bench, name: &str, visible: &str) -> Result<String> {
+pub async fn queue(bench: &Bench, name: &str, visible: &str) -> Result<String> {
     let sqs = aws_sdk_sqs::Client::new(&bench.sdk);
     let made = sqs.create_queue().queue_name(name).attributes(QueueAttributeName::VisibilityTimeout, visible);
     made.send().await?;
     Ok(format!("arn:aws:sqs:us-east-1:000000000000:{name}"))
 }
 
-fn create(client: &Client, function: &str, arn: &str) -> CreateEventSourceMappingFluentBuilder {
+pub fn create(client: &Client, function: &str, arn: &str) -> CreateEventSourceMappingFluentBuilder {
     client.create_event_source_mapping().function_name(function).event_source_arn(arn)
 }
 

@@ -33,7 +33,7 @@ mod tables;
 #[path = "faults/undoing.rs"]
 mod undoing;
 #[path = "faults/whole.rs"]
-mod whole;
+pub mod whole;
 
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Injected, When};

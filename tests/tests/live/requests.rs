@@ -1,8 +1,14 @@
 //! A person asks for a look at once.
 
+use futures::FutureExt as _;
 use serde_json::json;
-use sumu_tests::{Context, Result, ensure_eq, eventually, stack::SETTLED_WITHIN};
+use sumu_tests::kubernetes::proxy::{Proxy, Write};
+use sumu_tests::poll::{PATIENCE, within};
+use sumu_tests::stack::SETTLED_WITHIN;
+use sumu_tests::{Context, Result, ensure_eq, eventually};
 
+use crate::faults::common::settled;
+use crate::faults::whole::ask_for_a_look;
 use crate::scene::{names_begin, scene};
 
 #[test]
@@ -31,5 +37,30 @@ fn a_look_that_is_asked_for_comes_at_once_and_sees_what_is_otherwise_read_once_a
         .await?;
         scene.ready().await?;
         Ok(())
+    })
+}
+
+/// The status is then written to an object that has the change, of which the pass knows nothing.
+#[test]
+fn a_change_or_a_deletion_that_comes_while_a_status_is_written_is_not_overlooked() -> Result<()> {
+    scene("meanwhile").play(async |scene| {
+        let proxy = Proxy::start(scene.testbed.kubernetes(), &scene.namespace).await?;
+        scene.operate_with(proxy.kubeconfig())?;
+        settled(scene).await?;
+        let held = proxy.hold_back(1, Some(Write::Status));
+        ask_for_a_look(scene).await?;
+        within(PATIENCE, "a status to be written", held.hold().reached().map(Ok)).await?;
+        scene.stack.patch(&json!({"spec": {"functions": {"memoryMiB": 384}}})).await?;
+        held.hold().release();
+        scene.ready().await?;
+
+        let held = proxy.hold_back(1, Some(Write::Status));
+        ask_for_a_look(scene).await?;
+        within(PATIENCE, "a status to be written", held.hold().reached().map(Ok)).await?;
+        scene.stack.delete().await?;
+        held.hold().release();
+        scene.stack.gone().await?;
+        // Until here the operator needs the proxy.
+        scene.stop_operator()
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use sumu_tests::backend::Backend;
 use sumu_tests::client::{Client, Credentials};
 use sumu_tests::operator::{Operator, Pass, Settings};
 use sumu_tests::stack::{self, SETTLED_WITHIN, Stack};
-use sumu_tests::{Context, Result, Testbed, ensure, ensure_eq, eventually, story};
+use sumu_tests::{Context, Result, Testbed, ensure, ensure_eq, eventually, story_of};
 
 use crate::totals::{self, Measured};
 
@@ -51,7 +51,11 @@ pub struct Setup {
     name: &'static str,
     resync_seconds: Option<u32>,
     spec: Value,
+    length: Duration,
 }
+
+/// How long a story may take.
+const LENGTH: Duration = Duration::from_mins(5);
 
 /// A stack that is Ready, with its surroundings.
 #[derive(Debug)]
@@ -70,13 +74,19 @@ pub struct Scene {
 
 /// Begins to set up a scene; the name is for namespaces and tables of measurements.
 pub fn scene(name: &'static str) -> Setup {
-    Setup { name, resync_seconds: None, spec: json!({}) }
+    Setup { name, resync_seconds: None, spec: json!({}), length: LENGTH }
 }
 
 impl Setup {
     /// Lets the operator look again that often.
     pub fn resync_seconds(mut self, seconds: u32) -> Self {
         self.resync_seconds = Some(seconds);
+        self
+    }
+
+    /// Lets the story take that long.
+    pub fn lasting(mut self, length: Duration) -> Self {
+        self.length = length;
         self
     }
 
@@ -97,7 +107,7 @@ impl Setup {
 
     /// The same, but the story begins before the stack is applied.
     pub fn play_from_the_start(self, tell: impl AsyncFnOnce(&mut Scene) -> Result<()>) -> Result<()> {
-        story(async |testbed| {
+        story_of(self.length, async |testbed| {
             let mut scene = self.begin(testbed).await?;
             tell(&mut scene).await?;
             scene.end().await

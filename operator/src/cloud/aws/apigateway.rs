@@ -20,7 +20,6 @@ use crate::cloud::CloudError;
 use crate::desired::gateway::{AUTHORIZER_NAME, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
 use crate::observed::{AuthorizerState, IntegrationState};
 use crate::plan::step::{GatewayStep, RouteInput, StageInput};
-use crate::plan::untag::our_tags;
 use crate::stack::name::Tags;
 
 /// Much longer than a failed deployment is left standing.
@@ -69,7 +68,6 @@ impl Gateway {
             GatewayStep::CreateApi { name, tags } => self.create_api(name, tags).await,
             GatewayStep::UpdateApi { api_id, name } => self.update_api(api_id, name).await,
             GatewayStep::DeleteApi { api_id } => self.delete_api(api_id).await,
-            GatewayStep::Tag { arn, tags } => self.tag(arn, tags).await,
             GatewayStep::CreateAuthorizer { api_id, uri, identity_sources } => {
                 self.create_authorizer(api_id, uri, identity_sources).await
             }
@@ -126,15 +124,16 @@ impl Gateway {
         deleted(call.send().await.map_err(failed("DeleteApi", api_id)))
     }
 
-    async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
+    pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
+        self.pace.keep("TagResource", &[Rate::GATEWAY]).await?;
         let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(tags)));
         call.send().await.map(drop).map_err(failed("TagResource", arn))
     }
 
-    pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
+    pub(super) async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), CloudError> {
         self.pace.keep("UntagResource", &[Rate::GATEWAY]).await?;
-        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(our_tags()));
-        call.send().await.map_err(failed("UntagResource", arn))?;
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys.to_vec()));
+        deleted(call.send().await.map_err(failed("UntagResource", arn)))?;
         // Otherwise it would be looked up by its id and be taken for ours.
         self.made.forget_where(|id| arn.ends_with(&format!("/apis/{id}")));
         Ok(())

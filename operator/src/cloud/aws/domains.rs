@@ -22,7 +22,6 @@ use crate::cloud::{CloudError, Kind};
 use crate::observed::ApiState;
 use crate::observed::domain::{DomainState, Domains as Observed, MappingState, ZoneState};
 use crate::plan::step::DomainStep;
-use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, Owner, Tags};
 use crate::stack::note::Notes;
 
@@ -103,9 +102,7 @@ impl Domains {
     pub(super) async fn apply(&self, step: &DomainStep) -> Result<(), CloudError> {
         self.pace.keep("Call", &[Rate::GATEWAY]).await?;
         match step {
-            DomainStep::Note { api_arn: arn, tags } | DomainStep::Tag { arn, tags } => {
-                Box::pin(self.tag(arn, tags)).await
-            }
+            DomainStep::Note { api_arn, tags } => Box::pin(self.tag(api_arn, tags)).await,
             DomainStep::Forget { api_arn, keys } => Box::pin(self.untag(api_arn, keys)).await,
             DomainStep::Create { name, certificate_arn, tags } => {
                 Box::pin(self.create(name, certificate_arn, tags)).await
@@ -126,11 +123,6 @@ impl Domains {
     async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
         let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(tags)));
         call.send().await.map(drop).map_err(failed("TagResource", arn))
-    }
-
-    pub(super) async fn untag_ours(&self, arn: &str) -> Result<(), CloudError> {
-        self.pace.keep("UntagResource", &[Rate::GATEWAY]).await?;
-        Box::pin(self.untag(arn, &our_tags())).await
     }
 
     async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), CloudError> {

@@ -18,7 +18,6 @@ use crate::cloud::CloudError;
 use crate::desired::tables::Table;
 use crate::observed::TableState;
 use crate::plan::step::TableStep;
-use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, Owner, TableId, Tags};
 
 pub(super) struct Tables {
@@ -94,8 +93,13 @@ impl Tables {
         Ok(ttl.attribute_name.filter(|_| is_on))
     }
 
-    pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
-        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(our_tags()));
+    pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
+        let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(arn, tags)?));
+        call.send().await.map(drop).map_err(failed("TagResource", arn))
+    }
+
+    pub(super) async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), CloudError> {
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys.to_vec()));
         call.send().await.map_err(failed("UntagResource", arn))?;
         self.made.forget(arn.rsplit('/').next().unwrap_or(arn));
         Ok(())
@@ -118,10 +122,6 @@ impl Tables {
                 let ttl = ttl.map_err(|error| unexpected("UpdateTimeToLive", name, error.to_string()))?;
                 let call = self.client.update_time_to_live().table_name(name).time_to_live_specification(ttl);
                 call.send().await.map(drop).map_err(failed("UpdateTimeToLive", name))
-            }
-            TableStep::Tag { arn, tags } => {
-                let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(arn, tags)?));
-                call.send().await.map(drop).map_err(failed("TagResource", arn))
             }
             TableStep::Delete { name } => {
                 deleted(self.client.delete_table().table_name(name).send().await.map_err(failed("DeleteTable", name)))

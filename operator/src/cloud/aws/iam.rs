@@ -18,7 +18,6 @@ use crate::desired::policy::Document;
 use crate::desired::roles::POLICY_NAME;
 use crate::observed::RoleState;
 use crate::plan::step::RoleStep;
-use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, Tags};
 
 pub(super) struct Roles {
@@ -69,8 +68,13 @@ impl Roles {
         Ok(Some(RoleState { policy, ..shown }))
     }
 
-    pub(super) async fn untag(&self, name: &str) -> Result<(), CloudError> {
-        let call = self.client.untag_role().role_name(name).set_tag_keys(Some(our_tags()));
+    pub(super) async fn tag(&self, name: &str, tags: &Tags) -> Result<(), CloudError> {
+        let call = self.client.tag_role().role_name(name).set_tags(Some(sdk_tags(name, tags)?));
+        call.send().await.map(drop).map_err(failed("TagRole", name))
+    }
+
+    pub(super) async fn untag(&self, name: &str, keys: &[String]) -> Result<(), CloudError> {
+        let call = self.client.untag_role().role_name(name).set_tag_keys(Some(keys.to_vec()));
         call.send().await.map_err(failed("UntagRole", name))?;
         self.made.forget(name);
         Ok(())
@@ -101,10 +105,6 @@ impl Roles {
                     .policy_name(POLICY_NAME)
                     .policy_document(policy.text());
                 call.send().await.map(drop).map_err(failed("PutRolePolicy", name))
-            }
-            RoleStep::Tag { name, tags } => {
-                let call = self.client.tag_role().role_name(name).set_tags(Some(sdk_tags(name, tags)?));
-                call.send().await.map(drop).map_err(failed("TagRole", name))
             }
             RoleStep::DeletePolicy { name } => {
                 let call = self.client.delete_role_policy().role_name(name).policy_name(POLICY_NAME);

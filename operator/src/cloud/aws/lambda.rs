@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{
     DeadLetterConfig, DestinationConfig, Environment, EventSourceMappingConfiguration, EventSourcePosition,
     FunctionCode, FunctionConfiguration, FunctionResponseType, LastUpdateStatus, OnFailure, Runtime, ScalingConfig,
@@ -19,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::{CallCounter, remembered};
+use super::code::code;
 use super::pace::{Pace, Rate};
 use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
@@ -26,9 +26,8 @@ use crate::cloud::{CloudError, Kind};
 use crate::desired::functions::{GivingUp, Permission, Source};
 use crate::desired::policy::Document;
 use crate::observed::{FunctionState, Readiness, SourceState};
-use crate::packages::Package;
+use crate::packages::{Package, Place};
 use crate::plan::step::{Configuration, FunctionStep, SourceStep};
-use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, SourceId, Tags};
 use crate::sumu_stack::Architecture;
 
@@ -38,7 +37,7 @@ pub(super) struct Functions {
     /// Permissions by the function's name, for glances.
     known: Recent<Vec<Permission>>,
     /// One package in memory at a time: an upload holds it three times over, as bytes, as base64 and as a request.
-    upload: Semaphore,
+    pub(super) upload: Semaphore,
 }
 
 impl Functions {
@@ -89,9 +88,15 @@ impl Functions {
         Ok(document.statements().map(permission).collect())
     }
 
-    pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
+    pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
+        self.pace.keep("TagResource", &[Rate::FUNCTIONS]).await?;
+        let call = self.client.tag_resource().resource(arn).set_tags(Some(tags.clone().into_iter().collect()));
+        call.send().await.map(drop).map_err(failed("TagResource", arn))
+    }
+
+    pub(super) async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), CloudError> {
         self.pace.keep("UntagResource", &[Rate::FUNCTIONS]).await?;
-        let call = self.client.untag_resource().resource(arn).set_tag_keys(Some(our_tags()));
+        let call = self.client.untag_resource().resource(arn).set_tag_keys(Some(keys.to_vec()));
         deleted(call.send().await.map_err(failed("UntagResource", arn)))
     }
 
@@ -102,10 +107,7 @@ impl Functions {
                 self.create(package, *architecture, configuration, tags).await
             }
             FunctionStep::UpdateCode { name, package, architecture } => {
-                let _turn = self.upload.acquire().await;
-                let call = self.client.update_function_code().function_name(name).zip_file(code(name, package).await?);
-                let call = call.architectures(architecture.as_str().into());
-                call.send().await.map(drop).map_err(failed("UpdateFunctionCode", name))
+                self.update_code(name, package, *architecture).await
             }
             FunctionStep::UpdateConfiguration { configuration } => self.configure(configuration).await,
             FunctionStep::AddPermission { name, permission } => {
@@ -122,11 +124,6 @@ impl Functions {
             FunctionStep::RemovePermission { name, sid } => {
                 let call = self.client.remove_permission().function_name(name).statement_id(sid);
                 deleted(call.send().await.map_err(failed("RemovePermission", name)))
-            }
-            FunctionStep::Tag { arn, tags } => {
-                let tags = tags.clone().into_iter().collect();
-                let call = self.client.tag_resource().resource(arn).set_tags(Some(tags));
-                call.send().await.map(drop).map_err(failed("TagResource", arn))
             }
             FunctionStep::Delete { name } => {
                 let answer = self.client.delete_function().function_name(name).send().await;
@@ -145,7 +142,10 @@ impl Functions {
         let Configuration { name, role_arn, memory_mib, timeout_seconds, environment, dead_letters_arn } =
             configuration;
         let _turn = self.upload.acquire().await;
-        let code = FunctionCode::builder().zip_file(code(name, package).await?).build();
+        let code = match &package.place {
+            Place::File(path) => FunctionCode::builder().zip_file(code(name, package, path).await?),
+            Place::Object { bucket, key } => FunctionCode::builder().s3_bucket(bucket).s3_key(key),
+        };
         let call = self
             .client
             .create_function()
@@ -159,7 +159,7 @@ impl Functions {
             .environment(sdk_environment(environment))
             .set_dead_letter_config(dead_letters_arn.as_ref().map(|arn| dead_letters(Some(arn))))
             .set_tags(Some(tags.clone().into_iter().collect()))
-            .code(code);
+            .code(code.build());
         call.send().await.map(drop).map_err(failed("CreateFunction", name))
     }
 
@@ -271,18 +271,6 @@ impl Functions {
             }
         }
     }
-}
-
-/// The package's bytes, read only now that they are uploaded.
-async fn code(name: &str, package: &Package) -> Result<Blob, CloudError> {
-    let bytes = package.read().await.map_err(|error| CloudError {
-        operation: "ReadPackage",
-        resource: name.to_owned(),
-        kind: Kind::Internal,
-        code: String::new(),
-        message: format!("{}: {error}", package.path.display()),
-    })?;
-    Ok(Blob::new(bytes))
 }
 
 fn sdk_environment(variables: &BTreeMap<String, String>) -> Environment {

@@ -14,7 +14,6 @@ use super::{absent, deleted, failed};
 use crate::cloud::CloudError;
 use crate::observed::LogGroupState;
 use crate::plan::step::LogGroupStep;
-use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, Tags};
 
 pub(super) struct LogGroups {
@@ -99,8 +98,15 @@ impl LogGroups {
         Ok(Some(tags))
     }
 
-    pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
-        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(our_tags()));
+    pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
+        let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(tags.clone().into_iter().collect()));
+        call.send().await.map_err(failed("TagResource", arn))?;
+        self.tags.forget(arn);
+        Ok(())
+    }
+
+    pub(super) async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), CloudError> {
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys.to_vec()));
         call.send().await.map_err(failed("UntagResource", arn))?;
         self.tags.forget(arn);
         Ok(())
@@ -116,13 +122,6 @@ impl LogGroups {
             LogGroupStep::SetRetention { name, days } => {
                 let call = self.client.put_retention_policy().log_group_name(name).retention_in_days(*days);
                 call.send().await.map(drop).map_err(failed("PutRetentionPolicy", name))
-            }
-            LogGroupStep::Tag { arn, tags } => {
-                let tags = tags.clone().into_iter().collect();
-                let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(tags));
-                call.send().await.map_err(failed("TagResource", arn))?;
-                self.tags.forget(arn);
-                Ok(())
             }
             LogGroupStep::Delete { name } => {
                 let answer = self.client.delete_log_group().log_group_name(name).send().await;

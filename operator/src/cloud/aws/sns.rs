@@ -16,7 +16,6 @@ use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::observed::{SubscriptionState, TopicState};
 use crate::plan::step::TopicStep;
-use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, Tags, TopicId};
 
 const REDRIVE: &str = "RedrivePolicy";
@@ -93,8 +92,13 @@ impl Topics {
         Ok(policy["deadLetterTargetArn"].as_str().map(ToOwned::to_owned))
     }
 
-    pub(super) async fn untag(&self, arn: &str) -> Result<(), CloudError> {
-        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(our_tags()));
+    pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
+        let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(arn, tags)?));
+        call.send().await.map(drop).map_err(failed("TagResource", arn))
+    }
+
+    pub(super) async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), CloudError> {
+        let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys.to_vec()));
         call.send().await.map(drop).map_err(failed("UntagResource", arn))
     }
 
@@ -103,10 +107,6 @@ impl Topics {
             TopicStep::Create { name, tags } => {
                 let call = self.client.create_topic().name(name).set_tags(Some(sdk_tags(name, tags)?));
                 call.send().await.map(drop).map_err(failed("CreateTopic", name))
-            }
-            TopicStep::Tag { arn, tags } => {
-                let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(arn, tags)?));
-                call.send().await.map(drop).map_err(failed("TagResource", arn))
             }
             TopicStep::Subscribe { topic_arn, function_arn, dead_letters_arn } => {
                 let call = self

@@ -15,7 +15,6 @@ use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::observed::QueueState;
 use crate::plan::step::QueueStep;
-use crate::plan::untag::our_tags;
 use crate::stack::name::{Names, QueueId, Tags};
 
 pub(super) struct Queues {
@@ -110,8 +109,15 @@ impl Queues {
         Ok(Some(url))
     }
 
-    pub(super) async fn untag(&self, url: &str) -> Result<(), CloudError> {
-        let call = self.client.untag_queue().queue_url(url).set_tag_keys(Some(our_tags()));
+    pub(super) async fn tag(&self, url: &str, tags: &Tags) -> Result<(), CloudError> {
+        let call = self.client.tag_queue().queue_url(url).set_tags(Some(tags.clone().into_iter().collect()));
+        call.send().await.map_err(failed("TagQueue", url))?;
+        self.tags.forget(url);
+        Ok(())
+    }
+
+    pub(super) async fn untag(&self, url: &str, keys: &[String]) -> Result<(), CloudError> {
+        let call = self.client.untag_queue().queue_url(url).set_tag_keys(Some(keys.to_vec()));
         call.send().await.map_err(failed("UntagQueue", url))?;
         self.tags.forget(url);
         self.made.forget(url.rsplit('/').next().unwrap_or(url));
@@ -142,12 +148,6 @@ impl Queues {
                 for (attribute, value) in attributes {
                     self.written.put(&written(url, attribute), value.clone());
                 }
-                Ok(())
-            }
-            QueueStep::Tag { url, tags } => {
-                let call = self.client.tag_queue().queue_url(url).set_tags(Some(tags.clone().into_iter().collect()));
-                call.send().await.map_err(failed("TagQueue", url))?;
-                self.tags.forget(url);
                 Ok(())
             }
             QueueStep::Delete { url } => {

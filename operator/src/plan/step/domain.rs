@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Lane, Step, keys};
+use super::{Lane, Step};
 use crate::observed::domain::Alias;
 use crate::stack::name::Tags;
 
@@ -18,8 +18,6 @@ pub enum DomainStep {
     Create { name: String, certificate_arn: String, tags: Tags },
     /// `UpdateDomainName` of the certificate.
     SetCertificate { name: String, certificate_arn: String },
-    /// `TagResource` of the domain name.
-    Tag { arn: String, tags: Tags },
     /// `DeleteDomainName`.
     Delete { name: String },
     /// `CreateApiMapping`.
@@ -55,7 +53,7 @@ impl DomainStep {
             Self::Note { .. } | Self::Forget { .. } | Self::Map { .. } | Self::SetStage { .. } | Self::Unmap { .. } => {
                 Lane::Gateway
             }
-            Self::Create { .. } | Self::SetCertificate { .. } | Self::Tag { .. } | Self::Delete { .. } => Lane::Domain,
+            Self::Create { .. } | Self::SetCertificate { .. } | Self::Delete { .. } => Lane::Domain,
             Self::ChangeRecords { .. } => Lane::Records,
         }
     }
@@ -64,7 +62,7 @@ impl DomainStep {
     pub(super) const fn resource(&self) -> &'static str {
         match self {
             Self::Note { .. } | Self::Forget { .. } => "api",
-            Self::Create { .. } | Self::SetCertificate { .. } | Self::Tag { .. } | Self::Delete { .. } => "domain_name",
+            Self::Create { .. } | Self::SetCertificate { .. } | Self::Delete { .. } => "domain_name",
             Self::Map { .. } | Self::SetStage { .. } | Self::Unmap { .. } => "api_mapping",
             Self::ChangeRecords { .. } => "record",
         }
@@ -78,9 +76,6 @@ impl fmt::Display for DomainStep {
             Self::Forget { .. } => write!(f, "~ api notes of what is gone"),
             Self::Create { name, .. } => write!(f, "+ domain name {name}"),
             Self::SetCertificate { name, .. } => write!(f, "~ domain name {name} certificate"),
-            Self::Tag { arn, tags } => {
-                write!(f, "~ domain name {} {}", arn.rsplit('/').next().unwrap_or_default(), keys("tags", tags))
-            }
             Self::Delete { name } => write!(f, "- domain name {name}"),
             Self::Map { name, key, stage, .. } => write!(f, "+ api mapping {name}/{key} to stage {stage}"),
             Self::SetStage { name, key, stage, .. } => write!(f, "~ api mapping {name}/{key} to stage {stage}"),

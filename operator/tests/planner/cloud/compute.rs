@@ -45,12 +45,6 @@ impl World {
                 found.permissions.retain(|permission| permission.sid != *sid);
                 Ok(())
             }
-            FunctionStep::Tag { arn, tags } => {
-                assert_eq!(*arn, self.names.function_arn(function));
-                let name = self.names.function(function);
-                self.function("TagResource", function, &name)?.tags.extend(tags.clone());
-                Ok(())
-            }
             FunctionStep::Delete { name } => self.delete_function(function, name),
         }
     }

@@ -22,10 +22,9 @@ impl World {
                 self.api_of(api_arn)?.tags.retain(|key, _| !keys.contains(key));
                 Ok(())
             }
-            DomainStep::Create { .. }
-            | DomainStep::SetCertificate { .. }
-            | DomainStep::Tag { .. }
-            | DomainStep::Delete { .. } => self.name_call(step),
+            DomainStep::Create { .. } | DomainStep::SetCertificate { .. } | DomainStep::Delete { .. } => {
+                self.name_call(step)
+            }
             DomainStep::Map { .. } | DomainStep::SetStage { .. } | DomainStep::Unmap { .. } => self.mapping_call(step),
             DomainStep::ChangeRecords { name, zone_id, remove, add } => self.change_records(name, zone_id, remove, add),
         }
@@ -66,11 +65,6 @@ impl World {
                 found.certificate_arn = Some(certificate_arn.clone());
                 found.status = "UPDATING".into();
                 self.begin(Work::Domain(name.clone()), self.pace.domain);
-            }
-            DomainStep::Tag { arn, tags } => {
-                let name = arn.rsplit('/').next().unwrap();
-                assert_eq!(self.names.domain_arn(name), *arn);
-                self.own_domain("TagResource", name)?.tags.extend(tags.clone());
             }
             DomainStep::Delete { name } => {
                 if self.held.domains.names.contains_key(name) {

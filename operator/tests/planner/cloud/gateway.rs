@@ -23,13 +23,6 @@ impl World {
                 (api.name, api.route_selection) = (name.clone(), ROUTE_SELECTION.into());
                 Ok(())
             }
-            GatewayStep::Tag { arn, tags } => {
-                let names = self.names.clone();
-                let found = self.held.apis.iter().find(|api| names.api_arn(&api.id) == *arn);
-                let id = found.map(|api| api.id.clone()).unwrap_or_default();
-                self.api("TagResource", &id)?.tags.extend(tags.clone());
-                Ok(())
-            }
             GatewayStep::DeleteApi { api_id } => {
                 if self.held.apis.iter().any(|api| api.id == *api_id) {
                     self.api("DeleteApi", api_id)?;

@@ -29,10 +29,6 @@ impl World {
                 self.role("PutRolePolicy", function, name)?.policy = Some(policy.clone());
                 Ok(())
             }
-            RoleStep::Tag { name, tags } => {
-                self.role("TagRole", function, name)?.tags.extend(tags.clone());
-                Ok(())
-            }
             RoleStep::DeletePolicy { name } => {
                 if self.held.roles.contains_key(&function) {
                     self.role("DeleteRolePolicy", function, name)?.policy = None;
@@ -85,12 +81,6 @@ impl World {
             }
             LogGroupStep::SetRetention { name, days } => {
                 self.log_group("PutRetentionPolicy", function, name)?.retention_days = Some(*days);
-                Ok(())
-            }
-            LogGroupStep::Tag { arn, tags } => {
-                assert_eq!(*arn, self.names.log_group_arn(function));
-                let name = self.names.log_group(function);
-                self.log_group("TagResource", function, &name)?.tags.extend(tags.clone());
                 Ok(())
             }
             LogGroupStep::Delete { name } => {

@@ -47,10 +47,6 @@ impl World {
                 write_attributes(self.queue("SetQueueAttributes", id, url)?, attributes);
                 Ok(())
             }
-            QueueStep::Tag { url, tags } => {
-                self.queue("TagQueue", id, url)?.tags.extend(tags.clone());
-                Ok(())
-            }
             QueueStep::Delete { url } => {
                 if !self.held.queues.contains_key(&id) {
                     return Ok(());
@@ -122,10 +118,6 @@ impl World {
                 }
                 let arn = self.names.topic_arn(id);
                 self.held.topics.insert(id, TopicState { tags: tags.clone(), arn, subscriptions: vec![] });
-                Ok(())
-            }
-            TopicStep::Tag { arn, tags } => {
-                self.topic("TagResource", id, arn)?.tags.extend(tags.clone());
                 Ok(())
             }
             TopicStep::Subscribe { topic_arn, function_arn, dead_letters_arn } => {

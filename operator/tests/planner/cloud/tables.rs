@@ -36,12 +36,6 @@ impl World {
                 self.update_table(id);
                 Ok(())
             }
-            TableStep::Tag { arn, tags } => {
-                assert_eq!(*arn, self.names.table_arn(id));
-                let name = self.names.table(id);
-                self.active_table("TagResource", id, &name)?.tags.extend(tags.clone());
-                Ok(())
-            }
             TableStep::Delete { name } => self.delete_table(id, name),
         }
     }

@@ -1,9 +1,10 @@
 //! Every field of the spec leads to the calls that it takes, and to a settled stack.
 
-use sumu_operator::stack::name::{OWNER_TAG, STACK_TAG, Tags};
+use sumu_operator::stack::name::Tags;
+use sumu_operator::stack::tags::noted;
 
 use crate::cloud::{MemoryCloud, Pace};
-use crate::fixtures::{stack, with_new_code};
+use crate::fixtures::{Fixture, stack, with_new_code};
 use crate::laws::{assert_whole, settled};
 use crate::passes::settle;
 
@@ -35,6 +36,10 @@ const EDITS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pusher: {maxAttempts: 9}", &["~ function pusher configuration"]),
+    (
+        "functions: {package: {s3: {bucket: code, prefix: v2/, codeSha256: {authorizer: a, routes: r, pusher: p, watchdog: w}}}}",
+        &["~ function authorizer code", "~ function routes code", "~ function pusher code", "~ function watchdog code"],
+    ),
     (
         "functions: {architecture: arm64}",
         &["~ function authorizer code", "~ function routes code", "~ function pusher code", "~ function watchdog code"],
@@ -134,10 +139,8 @@ fn tags(cloud: &MemoryCloud) -> Vec<(&'static str, Tags)> {
     tables.chain(queues).chain(topics).chain(groups).chain(roles).chain(functions).chain(apis).collect()
 }
 
-#[test]
-fn tags_reach_everything_and_others_tags_are_left_alone() {
-    let before = stack("");
-    let cloud = settled(&before, Pace::SLOW);
+/// Somebody else tags everything.
+fn tag_by_others(cloud: &MemoryCloud) {
     cloud.change(|world| {
         let theirs = |tags: &mut Tags| drop(tags.insert("theirs".into(), "1".into()));
         world.held.tables.values_mut().for_each(|found| theirs(&mut found.tags));
@@ -148,20 +151,45 @@ fn tags_reach_everything_and_others_tags_are_left_alone() {
         world.held.functions.values_mut().for_each(|found| theirs(&mut found.tags));
         world.held.apis.iter_mut().for_each(|found| theirs(&mut found.tags));
     });
+}
+
+#[test]
+fn tags_reach_everything_and_others_tags_are_left_alone() {
+    let before = stack("");
+    let cloud = settled(&before, Pace::SLOW);
+    tag_by_others(&cloud);
     assert_whole(&cloud, &before);
 
     let after = stack("tags: {cost: c-43, owner: chat}");
     settle(&cloud, &after.desired);
     assert_whole(&cloud, &after);
-    let expected = [
-        ("cost", "c-43"),
-        ("owner", "chat"),
-        ("theirs", "1"),
-        (OWNER_TAG, after.owner.uid.as_str()),
-        (STACK_TAG, "team-blue/chat"),
-    ];
-    let expected: Tags = expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    for (what, tags) in tags(&cloud) {
+    assert_tagged(&cloud, &after, &[("cost", "c-43"), ("owner", "chat")]);
+}
+
+#[test]
+fn a_tag_that_leaves_the_spec_leaves_everything_and_others_tags_stay() {
+    let before = stack("tags: {owner: chat, cost: c-42}");
+    let cloud = settled(&before, Pace::SLOW);
+    tag_by_others(&cloud);
+    for (after, expected) in [("", &[("cost", "c-42")][..]), ("tags: {cost: null}", &[])] {
+        let after = stack(after);
+        settle(&cloud, &after.desired);
+        assert_whole(&cloud, &after);
+        assert_tagged(&cloud, &after, expected);
+    }
+}
+
+/// Asserts that everything has these tags of the spec, ours, and somebody else's.
+fn assert_tagged(cloud: &MemoryCloud, fixture: &Fixture, of_spec: &[(&str, &str)]) {
+    let of_spec: Tags = of_spec.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let mut expected = fixture.owner.tags();
+    expected.extend(noted(&of_spec));
+    expected.extend(of_spec);
+    for (what, tags) in cloud.change(|world| world.child_tags.clone()) {
+        assert_eq!(tags, expected, "{what}");
+    }
+    expected.insert("theirs".into(), "1".into());
+    for (what, tags) in tags(cloud) {
         assert_eq!(tags, expected, "{what}");
     }
 }

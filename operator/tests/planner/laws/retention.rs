@@ -5,8 +5,9 @@ use sumu_operator::desired::Desired;
 use sumu_operator::desired::end::End;
 use sumu_operator::observed::Observed;
 use sumu_operator::plan::WaitReason;
-use sumu_operator::plan::untag::OUR_TAGS;
+use sumu_operator::plan::tagged::our_tags;
 use sumu_operator::stack::name::{OWNER_TAG, STACK_TAG, Tags};
+use sumu_operator::stack::tags::NOTED_TAG;
 use sumu_operator::sumu_stack::DeletionPolicy;
 
 use crate::cloud::{Fault, MemoryCloud, Pace};
@@ -26,7 +27,7 @@ fn retained(fixture: &Fixture) -> Desired {
 
 /// The same without our tags.
 fn untagged(mut held: Observed) -> Observed {
-    let untag = |tags: &mut Tags| tags.retain(|key, _| !OUR_TAGS.contains(&key.as_str()));
+    let untag = |tags: &mut Tags| tags.retain(|key, _| !our_tags().contains(key));
     held.tables.values_mut().for_each(|it| untag(&mut it.tags));
     held.queues.values_mut().for_each(|it| untag(&mut it.tags));
     held.topics.values_mut().for_each(|it| untag(&mut it.tags));
@@ -45,7 +46,7 @@ fn assert_nobodys(cloud: &MemoryCloud) {
 #[test]
 fn the_tags_that_are_taken_off_are_those_that_say_whose_a_thing_is() {
     assert!(stack("").owner.tags().keys().map(String::as_str).eq([OWNER_TAG, STACK_TAG]));
-    assert_eq!(OUR_TAGS, [OWNER_TAG, STACK_TAG]);
+    assert_eq!(our_tags(), [OWNER_TAG, STACK_TAG, NOTED_TAG]);
 }
 
 #[test]

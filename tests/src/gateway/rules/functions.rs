@@ -1,8 +1,11 @@
 //! Lambda functions and their permissions.
 
 use aws_sdk_lambda::types::{LastUpdateStatus, State};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::rights::{is_assumable, may};
 use super::{Found, asked, refuse};
@@ -76,6 +79,14 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         act: Act::Mend(|call, facts, answer| async move { Ok(states(call, facts, answer)) }.boxed()),
     },
     Rule {
+        name: "function-dry-run",
+        says: "UpdateFunctionCode with DryRun changes nothing and tells what the code would be.",
+        source: "Lambda API Reference, UpdateFunctionCode: DryRun",
+        service: Service::Lambda,
+        operations: &["UpdateFunctionCode"],
+        act: Act::Do(|call, facts| dry_run(call, facts).boxed()),
+    },
+    Rule {
         name: "permission-statement-id",
         says: "A statement's id has only letters, digits, hyphens and underscores, and at most 100 of them.",
         source: "Lambda API Reference, AddPermission: StatementId",
@@ -92,6 +103,28 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         act: Act::Mend(|_, _, answer| async move { policy_absent(answer) }.boxed()),
     },
 ];
+
+async fn dry_run(call: &Call, facts: &Facts) -> Result<Option<Answer>> {
+    if call.input()["DryRun"] != true {
+        return Ok(None);
+    }
+    // The input is known without the package.
+    let whole: Value = serde_json::from_slice(&call.body)?;
+    let code = match whole["ZipFile"].as_str() {
+        Some(zip) => Some(STANDARD.decode(zip)?),
+        None => facts.object(call.text("S3Bucket"), call.text("S3Key")).await?,
+    };
+    let Some(code) = code else {
+        let message = "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist.";
+        return Ok(Some(Refusal::new(400, "InvalidParameterValueException", message).answer(call.service)));
+    };
+    let would_be = json!({
+        "FunctionName": call.id(0),
+        "CodeSha256": STANDARD.encode(Sha256::digest(&code)),
+        "CodeSize": code.len(),
+    });
+    Ok(Some(Answer::new(200, "application/json", would_be.to_string())))
+}
 
 async fn role_assumable(call: &Call, facts: &Facts) -> Found {
     let role = call.text("Role");

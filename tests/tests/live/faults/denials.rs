@@ -1,13 +1,17 @@
 //! Credentials that have expired, and rights that are missing for a while: also while a stack is deleted.
 
-use serde_json::Value;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Injected, When};
 use sumu_tests::gateway::wire::Answer;
 use sumu_tests::stack::condition;
 use sumu_tests::{Context, Result, ensure, ensure_eq};
 
+use super::common::ensure_says;
 use super::whole::{ask_for_a_look, becomes_whole, inject, inject_one, told};
+use crate::assumed::role;
 use crate::scene::{Scene, complete_total, scene, total};
 
 const EXPIRED: &str = "The security token included in the request is expired";
@@ -114,4 +118,32 @@ fn a_stack_whose_calls_are_denied_in_the_middle_of_its_deletion_goes_when_they_a
 
 fn has_finalizer(object: &Value) -> bool {
     object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+#[test]
+#[ignore = "slow: make test-faults"]
+fn a_role_that_may_not_be_assumed_is_told_asked_for_once_a_minute_and_works_once_it_may() -> Result<()> {
+    scene("unassumed").spec(role()).play_from_the_start(async |scene| {
+        let refuse = Act::refuse(403, "AccessDenied", DENIED);
+        let fault = inject_one(scene, Service::Sts, "AssumeRole", When::Always, refuse);
+        let began = Instant::now();
+        scene.apply().await?;
+        // Each change of the spec is a reason to try again at once, and hears the same.
+        for memory in [320, 384, 448] {
+            scene.stack.patch(&json!({"spec": {"functions": {"memoryMiB": memory}}})).await?;
+            scene
+                .until("the refusal to be told", |object| {
+                    ensure_eq!(object["status"]["observedGeneration"], object["metadata"]["generation"], "generation");
+                    ensure_says(object, "Ready", "AccessDenied", &["AssumeRole", "another-team", DENIED])
+                })
+                .await?;
+        }
+        let (asked, minutes) = (fault.hits(), began.elapsed().as_secs() / 60);
+        ensure!((1..=1 + minutes).contains(&asked), "asked {asked} times in {minutes} minutes");
+        ensure!(scene.inventory().await?.is_empty(), "something was made without the role");
+        fault.end();
+        // It may be asked for in a minute only, and the operator looks ever more seldom.
+        scene.stack.ready_within(Duration::from_mins(4)).await?;
+        becomes_whole(scene, 0).await
+    })
 }

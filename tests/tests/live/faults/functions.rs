@@ -68,11 +68,16 @@ fn an_event_source_that_is_stuck_keeps_its_function_role_and_queues_until_it_is_
         let (done, refused): (Vec<_>, Vec<_>) = deletions.iter().partition(|seen| seen.status < 300);
         ensure_eq!(done.len(), 3, "event sources deleted");
         ensure!((1..=9).contains(&refused.len()), "{} deletions refused while it was Creating", refused.len());
-        let gone = done.iter().map(|seen| seen.at).max().context("none")? + SLOWLY;
-        // Authorizer and routes have no event source.
-        for (operation, early) in [("DeleteFunction", 2), ("DeleteRole", 2), ("DeleteQueue", 0)] {
-            let before = seen(&gateway, scene, operation).iter().filter(|seen| seen.at < gone).count();
-            ensure!(before <= early, "{before} of {operation} before the last event source was gone");
+        let gone = || done.iter().map(|seen| seen.at + SLOWLY);
+        let (first, last) = (gone().min().context("none")?, gone().max().context("none")?);
+        // Authorizer and routes have no event source, and pusher and watchdog wait each for their own.
+        for (operation, before, early) in
+            [("DeleteFunction", first, 2), ("DeleteRole", first, 2), ("DeleteQueue", first, 0)]
+                .into_iter()
+                .chain([("DeleteFunction", last, 3), ("DeleteRole", last, 3)])
+        {
+            let count = seen(&gateway, scene, operation).iter().filter(|seen| seen.at < before).count();
+            ensure!(count <= early, "{count} of {operation} while event sources were there");
         }
         Ok(())
     })

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sumu_tests::gateway::Pace;
 use sumu_tests::gateway::call::Service::{ApiGateway, Lambda, Sns};
 use sumu_tests::gateway::fault::{Act, Calls, Fault, When};
 use sumu_tests::gateway::wire::Answer;
 use sumu_tests::{Result, ensure, ensure_eq};
 
-use super::whole::{ask_for_a_look, becomes_whole, count, ensure_hit, inject_one, told};
+use super::common::{behind, is_whole, settled};
+use super::whole::{becomes_whole, count, ensure_hit, inject_one, told};
 use crate::scene::scene;
 
 fn page(items: &[Value], token: &str) -> Act {
@@ -27,6 +29,22 @@ fn foreign(name: &str, number: usize) -> Value {
         "routeSelectionExpression": "$request.body.action",
         "createdDate": "2020-01-01T00:00:00Z",
         "tags": {"sumu.live/owner": format!("somebody-{number}")},
+    })
+}
+
+#[test]
+#[ignore = "slow: make test-faults"]
+fn lists_that_come_an_item_at_a_time_hide_nothing() -> Result<()> {
+    scene("items").play_from_the_start(async |scene| {
+        let gateway = behind(scene, Pace { page: 1, ..Pace::QUICK }, &[]).await?;
+        scene.apply().await?;
+        scene.ready().await?;
+        is_whole(scene).await?;
+        scene.delete().await?;
+        for rule in ["api-lists-in-pages", "source-list-in-pages", "log-group-list-in-pages"] {
+            ensure!(gateway.count(rule) > 0, "{rule} was not met");
+        }
+        Ok(())
     })
 }
 
@@ -103,8 +121,7 @@ fn an_api_that_lists_do_not_show_yet_is_not_made_again() -> Result<()> {
 fn lists_that_still_show_what_was_deleted_do_not_keep_a_stack_alive() -> Result<()> {
     scene("ghosts").play(async |scene| {
         // The lists as they are now are those that will be shown.
-        ask_for_a_look(scene).await?;
-        scene.more_passes(1).await?;
+        settled(scene).await?;
         let late = || When::FromTheFirst(Duration::from_secs(4));
         let apis = inject_one(scene, ApiGateway, "GetApis", late(), Act::Stale);
         let sources = inject_one(scene, Lambda, "ListEventSourceMappings", late(), Act::Stale);

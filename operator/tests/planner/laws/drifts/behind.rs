@@ -173,7 +173,11 @@ pub(super) const FUNCTIONS: &[Drift] = &[
     Drift {
         name: "a function's tag",
         change: |world| function(world, Pusher, |found| retag(&mut found.tags)),
-        repair: &["~ function pusher tags cost"],
+        repair: &[
+            "~ event source of pusher tags cost",
+            "~ event source of pusher tags cost",
+            "~ function pusher tags cost",
+        ],
     },
 ];
 
@@ -252,7 +256,7 @@ pub(super) const API: &[Drift] = &[
     Drift {
         name: "the API's tag",
         change: |world| api(world, |api| retag(&mut api.tags)),
-        repair: &["~ api tags cost"],
+        repair: &["~ stage prod tags cost", "~ api tags cost"],
     },
     Drift {
         name: "the authorizer is gone",

@@ -1,4 +1,4 @@
-//! The call that takes our tags off one thing. Each service has its own.
+//! What carries tags. Each service has its own calls that set them and take them off.
 
 use std::fmt;
 
@@ -7,9 +7,10 @@ use sumu_contract::Function;
 use super::Part;
 use super::step::{Lane, part_of_queue};
 use crate::stack::name::{OWNER_TAG, QueueId, STACK_TAG, TableId, TopicId};
+use crate::stack::tags::NOTED_TAG;
 
-/// The tags that are taken off: ours, and nobody else's.
-pub const OUR_TAGS: [&str; 2] = [OWNER_TAG, STACK_TAG];
+/// The tags that are taken off what is let go: the operator's own, and nobody else's.
+const OUR_TAGS: [&str; 3] = [OWNER_TAG, STACK_TAG, NOTED_TAG];
 
 /// The same as the calls take them.
 #[must_use]
@@ -17,29 +18,34 @@ pub fn our_tags() -> Vec<String> {
     OUR_TAGS.map(ToOwned::to_owned).to_vec()
 }
 
-/// Something that carries our tags, as its service's call names it.
+/// Whether these are the tags by which a thing is ours.
+pub(super) fn is_ours(keys: &[String]) -> bool {
+    keys.iter().any(|key| key == OWNER_TAG)
+}
+
+/// Something that carries tags, as its service's calls name it.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields say which thing it is, and what the call that the variant names wants")]
 pub enum Tagged {
-    /// `UntagResource` of DynamoDB.
+    /// DynamoDB: `TagResource`, `UntagResource`.
     Table { id: TableId, arn: String },
-    /// `UntagQueue`.
+    /// SQS: `TagQueue`, `UntagQueue`.
     Queue { id: QueueId, url: String },
-    /// `UntagResource` of SNS.
+    /// SNS: `TagResource`, `UntagResource`.
     Topic { id: TopicId, arn: String },
-    /// `UntagRole`.
+    /// IAM: `TagRole`, `UntagRole`.
     Role { function: Function, name: String },
-    /// `UntagResource` of CloudWatch Logs.
+    /// CloudWatch Logs: `TagResource`, `UntagResource`.
     LogGroup { function: Function, arn: String },
-    /// `UntagResource` of Lambda.
+    /// Lambda: `TagResource`, `UntagResource`.
     Function { function: Function, arn: String },
-    /// `UntagResource` of Lambda, for an event source.
+    /// The same of Lambda, for an event source.
     Source { function: Function, arn: String },
-    /// `UntagResource` of API Gateway.
+    /// API Gateway: `TagResource`, `UntagResource`.
     Api { arn: String },
-    /// `UntagResource` of API Gateway, for a stage.
+    /// The same of API Gateway, for a stage.
     Stage { name: String, arn: String },
-    /// `UntagResource` of API Gateway, for a domain name.
+    /// The same of API Gateway, for a domain name.
     Domain { name: String, arn: String },
 }
 
@@ -87,16 +93,16 @@ impl Tagged {
 impl fmt::Display for Tagged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Table { id, .. } => write!(f, "~ table {id} our tags off"),
-            Self::Queue { id, .. } => write!(f, "~ queue {id} our tags off"),
-            Self::Topic { id, .. } => write!(f, "~ topic {id} our tags off"),
-            Self::Role { function, .. } => write!(f, "~ role {function} our tags off"),
-            Self::LogGroup { function, .. } => write!(f, "~ log group {function} our tags off"),
-            Self::Function { function, .. } => write!(f, "~ function {function} our tags off"),
-            Self::Source { function, .. } => write!(f, "~ event source of {function} our tags off"),
-            Self::Api { .. } => write!(f, "~ api our tags off"),
-            Self::Stage { name, .. } => write!(f, "~ stage {name} our tags off"),
-            Self::Domain { name, .. } => write!(f, "~ domain name {name} our tags off"),
+            Self::Table { id, .. } => write!(f, "table {id}"),
+            Self::Queue { id, .. } => write!(f, "queue {id}"),
+            Self::Topic { id, .. } => write!(f, "topic {id}"),
+            Self::Role { function, .. } => write!(f, "role {function}"),
+            Self::LogGroup { function, .. } => write!(f, "log group {function}"),
+            Self::Function { function, .. } => write!(f, "function {function}"),
+            Self::Source { function, .. } => write!(f, "event source of {function}"),
+            Self::Api { .. } => write!(f, "api"),
+            Self::Stage { name, .. } => write!(f, "stage {name}"),
+            Self::Domain { name, .. } => write!(f, "domain name {name}"),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Taking tags off, and what is looked at only when a stack ends.
+//! Tags, and what is looked at only when a stack ends.
 
 use sumu_operator::cloud::Kind;
 use sumu_operator::desired::end::Closer;
 use sumu_operator::observed::{Closely, Observed};
-use sumu_operator::plan::untag::{OUR_TAGS, Tagged};
+use sumu_operator::plan::tagged::Tagged;
 use sumu_operator::stack::name::{Names, OWNER_TAG, Tags};
 
 use super::{Answer, World, refuse};
@@ -24,14 +24,27 @@ impl World {
         }
     }
 
-    pub(super) fn untag_call(&mut self, tagged: &Tagged) -> Answer {
+    pub(super) fn tag_call(&mut self, tagged: &Tagged, tags: &Tags) -> Answer {
+        let uid = self.owner.uid.clone();
+        let Some(found) = self.tags_of(tagged) else {
+            return refuse("TagResource", tagged, Kind::NotFound, "it does not exist");
+        };
+        assert!(found.get(OWNER_TAG).is_none_or(|owner| *owner == uid), "{tagged} is somebody else's");
+        found.extend(tags.clone());
+        Ok(())
+    }
+
+    pub(super) fn untag_call(&mut self, tagged: &Tagged, keys: &[String]) -> Answer {
         let uid = self.owner.uid.clone();
         let Some(tags) = self.tags_of(tagged) else {
             return refuse("UntagResource", tagged, Kind::NotFound, "it does not exist");
         };
         // Taking tags off twice is no mistake; taking another's off is.
         assert!(tags.get(OWNER_TAG).is_none_or(|owner| *owner == uid), "{tagged}, but they are somebody else's");
-        tags.retain(|key, _| !OUR_TAGS.contains(&key.as_str()));
+        tags.retain(|key, _| !keys.contains(key));
+        if !keys.iter().any(|key| key == OWNER_TAG) {
+            return Ok(());
+        }
         if let Tagged::Api { arn } = tagged {
             let api = self.held.apis.iter().find(|api| self.names.api_arn(&api.id) == *arn);
             let stages =
