@@ -91,6 +91,22 @@ node_environment() {
     find "$cache" -maxdepth 1 -name 'node-*' ! -name "$name" -exec rm -rf {} +
 }
 
+# A module of its own: it shares no dependency with Kubernetes.
+linter() {
+    local stamp
+    stamp=$(digest "$here/actionlint/go.mod" "$here/actionlint/go.sum")
+    if [ "$(cat "$cache/bin/.actionlint" 2>/dev/null)" = "$stamp" ]; then return; fi
+
+    need go "install Go 1.26"
+    mkdir -p "$cache/bin"
+    say "building actionlint"
+    (cd "$here/actionlint" && go build -mod=readonly -trimpath -ldflags='-s -w' -o "$cache/bin/.actionlint.new" \
+        github.com/rhysd/actionlint/cmd/actionlint)
+    mv "$cache/bin/.actionlint.new" "$cache/bin/actionlint"
+    echo "$stamp" >"$cache/bin/.actionlint"
+}
+
 programs
+linter
 python_environment
 node_environment

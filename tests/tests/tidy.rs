@@ -2,6 +2,8 @@
 
 #[path = "tidy/kubernetes.rs"]
 mod kubernetes;
+#[path = "tidy/release.rs"]
+mod release;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -33,7 +35,8 @@ fn files() -> Result<Vec<File>> {
             let path: PathBuf = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() {
-                let ours = name == ".ci" || !(name.starts_with('.') || name == "target" || name == "dist");
+                let ours = [".ci", ".github"].contains(&name.as_str())
+                    || !(name.starts_with('.') || name == "target" || name == "dist");
                 if ours && !path.is_symlink() {
                     walk(&path, top, found)?;
                 }
