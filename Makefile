@@ -31,10 +31,11 @@ test: setup lint build ## Checks everything: format, lints, docs, unit, API serv
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked
 
 test-faults: setup build ## Runs every scenario of AWS's faults and every kill, which takes three quarters of an hour.
-	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked --test live -- --include-ignored faults:: delivery::
-# Each has several operators at a time, and what is late is a failure.
-	RUST_TEST_THREADS=2 cargo test --workspace --locked --test live -- --include-ignored kill::
-	RUST_TEST_THREADS=1 cargo test --workspace --locked --test live -- --include-ignored noise::
+# Kills and noise by themselves: each has several operators at a time, and what is late is a failure.
+	@failed=0; for group in "$(TEST_THREADS) faults:: delivery::" "2 kill::" "1 noise::"; do \
+		set -- $$group; threads=$$1; shift; \
+		RUST_TEST_THREADS=$$threads cargo test --workspace --locked --test live -- --include-ignored "$$@" || failed=1; \
+	done; exit $$failed
 
 test-scale: setup build ## A hundred stacks beside 600 big Secrets, and fifty that share API Gateway's rate.
 	RUST_TEST_THREADS=1 cargo test --workspace --locked --test live -- --include-ignored --nocapture scale::

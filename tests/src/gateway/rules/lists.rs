@@ -1,8 +1,8 @@
-//! Lists of Lambda, CloudWatch Logs and SNS: the emulator tells all at once, AWS in pages that may be short.
+//! Lists of Lambda, CloudWatch Logs and SNS: AWS tells them in pages that may be short, the emulator in the longest ones.
 
 use futures::FutureExt;
-use serde_json::Value;
 
+use crate::Result;
 use crate::gateway::call::{Call, Service};
 use crate::gateway::facts::Facts;
 use crate::gateway::rule::{Act, Rule};
@@ -20,7 +20,7 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         source: "Lambda API Reference, ListEventSourceMappings: Marker, MaxItems, NextMarker",
         service: Service::Lambda,
         operations: &["ListEventSourceMappings"],
-        act: Act::Mend(|call, facts, answer| async move { Ok(sources(call, facts, answer)) }.boxed()),
+        act: Act::Do(|call, facts| sources(call, facts).boxed()),
     },
     Rule {
         name: "log-group-list-in-pages",
@@ -28,7 +28,7 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         source: "CloudWatch Logs API Reference, DescribeLogGroups: limit and nextToken",
         service: Service::Logs,
         operations: &["DescribeLogGroups"],
-        act: Act::Mend(|call, facts, answer| async move { Ok(log_groups(call, facts, answer)) }.boxed()),
+        act: Act::Do(|call, facts| log_groups(call, facts).boxed()),
     },
     Rule {
         name: "subscription-list-in-pages",
@@ -49,30 +49,24 @@ fn page<T>(all: &mut Vec<T>, token: Option<&str>, size: usize) -> Option<String>
     next
 }
 
-fn sources(call: &Call, facts: &Facts, answer: Answer) -> Answer {
-    let mut body = answer.json();
-    let Some(all) = body["EventSourceMappings"].as_array_mut().filter(|_| answer.is_good()) else { return answer };
-    let asked = call.query("MaxItems").and_then(|text| text.parse().ok()).unwrap_or(SOURCES_MAX);
-    let count = all.len();
-    let next = page(all, call.query("Marker").as_deref(), asked.min(facts.pace.page));
-    if all.len() == count {
-        return answer;
-    }
-    body["NextMarker"] = next.map_or(Value::Null, Value::from);
-    answer.with_json(&body)
+/// The emulator pages by itself, but never shorter than it is asked to.
+async fn sources(call: &Call, facts: &Facts) -> Result<Option<Answer>> {
+    const SIZE: &str = "MaxItems";
+    let asked = call.query(SIZE).and_then(|text| text.parse().ok()).unwrap_or(SOURCES_MAX);
+    let size = asked.min(facts.pace.page);
+    let others = form_urlencoded::parse(call.query.as_bytes()).filter(|(name, _)| name != SIZE);
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(others)
+        .append_pair(SIZE, &size.to_string())
+        .finish();
+    facts.shorter(call, &query, None).await.map(Some)
 }
 
-fn log_groups(call: &Call, facts: &Facts, answer: Answer) -> Answer {
-    let mut body = answer.json();
-    let Some(all) = body["logGroups"].as_array_mut().filter(|_| answer.is_good()) else { return answer };
-    let asked = call.input()["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LOG_GROUPS_MAX);
-    let count = all.len();
-    let next = page(all, call.input()["nextToken"].as_str(), asked.min(facts.pace.page));
-    if all.len() == count {
-        return answer;
-    }
-    body["nextToken"] = next.map_or(Value::Null, Value::from);
-    answer.with_json(&body)
+async fn log_groups(call: &Call, facts: &Facts) -> Result<Option<Answer>> {
+    let mut input = call.input().clone();
+    let asked = input["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LOG_GROUPS_MAX);
+    input["limit"] = asked.min(facts.pace.page).into();
+    facts.shorter(call, &call.query, Some(input.to_string())).await.map(Some)
 }
 
 fn subscriptions(call: &Call, facts: &Facts, answer: Answer) -> Answer {

@@ -260,6 +260,9 @@ fn a_request_that_sqs_and_sns_hand_over_twice_is_pushed_twice_and_harms_nobody()
         let pusher = format!("{}-pusher", names_begin(&scene.status)?);
         let mut alice = scene.connect("alice").await?;
         let request = |data: &str| json!({"users": ["alice"], "data": data}).to_string();
+        // What was being waited for when the timeout was changed comes with the old one.
+        backend.send(queue, &request("first")).await?;
+        ensure_eq!(alice.next_text().await?, json!("first").to_string(), "what came first");
         // The function has done its work, and whoever has invoked it does not hear of it.
         let lost = || hurt(scene, Service::Lambda, "Invoke", &pusher, When::Calls(1, 1), Act::LoseAnswer);
         for (way, sent) in [("queue", true), ("topic", false)] {
