@@ -40,8 +40,6 @@ pub struct Call {
     pub operation: String,
     /// The members of the path, decoded, in their order.
     pub ids: Vec<String>,
-    /// The signature as it came; empty for a call that is not signed.
-    pub(super) authorization: String,
     /// The access key of who calls; empty for a call that is not signed.
     pub caller: String,
     /// The HTTP method.
@@ -161,11 +159,10 @@ impl Call {
             (service, operation, Vec::new(), true)
         };
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        let authorization = authorization(&parts.headers).unwrap_or_default().to_owned();
-        let caller = caller(&authorization).unwrap_or_default().to_owned();
+        let caller = caller(&parts.headers).unwrap_or_default().to_owned();
         let (method, path) = (parts.method.clone(), decoded(parts.uri.path()));
         let (body, input) = (body.clone(), OnceLock::new());
-        Some(Self { service, operation, ids, authorization, caller, method, path, query, body, is_form, input })
+        Some(Self { service, operation, ids, caller, method, path, query, body, is_form, input })
     }
 
     /// The input: the JSON that was sent, or the fields of the form.
@@ -266,13 +263,10 @@ fn decoded(path: &str) -> String {
     percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
-fn authorization(headers: &HeaderMap) -> Option<&str> {
-    headers.get("authorization")?.to_str().ok()
-}
-
 /// The access key in a signature of version 4.
-fn caller(authorization: &str) -> Option<&str> {
-    let (_, credential) = authorization.split_once("Credential=")?;
+fn caller(headers: &HeaderMap) -> Option<&str> {
+    let signature = headers.get("authorization")?.to_str().ok()?;
+    let (_, credential) = signature.split_once("Credential=")?;
     credential.split('/').next()
 }
 
@@ -282,7 +276,7 @@ fn by_action(parts: &Parts, body: &Bytes) -> Option<(Service, String)> {
     if parts.method != Method::POST || !kind.starts_with("application/x-www-form-urlencoded") {
         return None;
     }
-    let scope = authorization(&parts.headers)?;
+    let scope = parts.headers.get("authorization")?.to_str().ok()?;
     let scopes = [("iam", Service::Iam), ("sns", Service::Sns), ("sts", Service::Sts)];
     let (_, service) = scopes.iter().find(|(name, _)| scope.contains(&format!("/{name}/aws4_request")))?;
     let action = form_urlencoded::parse(body).find(|(key, _)| key == "Action")?.1;

@@ -7,11 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::Value;
 
-use super::call::Call;
-use super::wire::Answer;
 use crate::Result;
 use crate::aws::REGION;
 
@@ -173,23 +170,6 @@ impl Facts {
     pub(super) async fn object(&self, bucket: &str, key: &str) -> Result<Option<Vec<u8>>> {
         let answer = self.http.get(format!("{}/{bucket}/{key}", self.emulator)).send().await?;
         Ok(if answer.status().is_success() { Some(answer.bytes().await?.into()) } else { None })
-    }
-
-    /// What the emulator answers to a list that is asked for with another query or body.
-    pub(super) async fn shorter(&self, call: &Call, query: &str, body: Option<String>) -> Result<Answer> {
-        let url = format!("{}{}?{query}", self.emulator, call.path);
-        // The emulator takes the region from the signature, and looks at nothing else in it.
-        let request = self.http.request(call.method.clone(), url).header(AUTHORIZATION, &call.authorization);
-        let request = match body {
-            None => request,
-            Some(body) => {
-                let target = format!("Logs_20140328.{}", call.operation);
-                request.header("x-amz-target", target).header(CONTENT_TYPE, "application/x-amz-json-1.1").body(body)
-            }
-        };
-        let answer = request.send().await?;
-        let status = answer.status().as_u16();
-        Ok(Answer::new(status, "application/json", answer.bytes().await?))
     }
 
     /// Lets a caller do what a policy allows.

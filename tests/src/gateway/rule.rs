@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::future::BoxFuture;
+use hyper::body::Bytes;
 
 use super::call::{Call, Service};
 use super::facts::Facts;
@@ -34,8 +35,13 @@ pub(super) type Mending = for<'a> fn(&'a Call, &'a Facts, Answer) -> BoxFuture<'
 /// Does itself what the emulator would do wrongly; nothing when the call is the emulator's all the same.
 pub(super) type Doing = for<'a> fn(&'a Call, &'a Facts) -> BoxFuture<'a, Result<Option<Answer>>>;
 
+/// Asks the emulator for something else than the caller did: another query, another body.
+pub(super) type Asking = fn(&Call, &Facts) -> (String, Bytes);
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
+    /// Before the call is passed on.
+    Ask(Asking),
     /// In the place of the emulator.
     Do(Doing),
     /// Before the call is passed on, which no other checked write to the service overtakes.

@@ -166,7 +166,7 @@ impl Shared {
                     None => Some(concurrent()),
                 },
                 Act::RefuseAtOnce(look) => look(call, &self.facts),
-                Act::Do(_) | Act::Mend(_) => None,
+                Act::Ask(_) | Act::Do(_) | Act::Mend(_) => None,
             };
             if let Some(refusal) = refusal {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -174,6 +174,7 @@ impl Shared {
                 return Ok(refusal.answer(call.service));
             }
         }
+        let asked = self.asked(call, asked)?;
         let answer = match self.done(call).await? {
             Some(answer) => answer,
             None if self.holds => self.hold(call, asked).await?,
@@ -190,6 +191,19 @@ impl Shared {
             self.history.keep(call, &answer);
         }
         Ok(answer)
+    }
+
+    /// What the emulator is asked for.
+    fn asked(&self, call: &Call, mut asked: Asked) -> Result<Asked> {
+        for (rule, count) in self.rules.of(call) {
+            let Act::Ask(asking) = rule.act else { continue };
+            let (query, body) = asking(call, &self.facts);
+            count.fetch_add(1, Ordering::SeqCst);
+            asked.parts.uri = Uri::try_from(format!("{}?{query}", asked.parts.uri.path()))?;
+            asked.parts.headers.insert(CONTENT_LENGTH, body.len().into());
+            asked.body = body;
+        }
+        Ok(asked)
     }
 
     /// What a rule has done in the emulator's place.

@@ -1,8 +1,8 @@
 //! Lists of Lambda, CloudWatch Logs and SNS: AWS tells them in pages that may be short, the emulator in the longest ones.
 
 use futures::FutureExt;
+use hyper::body::Bytes;
 
-use crate::Result;
 use crate::gateway::call::{Call, Service};
 use crate::gateway::facts::Facts;
 use crate::gateway::rule::{Act, Rule};
@@ -20,7 +20,7 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         source: "Lambda API Reference, ListEventSourceMappings: Marker, MaxItems, NextMarker",
         service: Service::Lambda,
         operations: &["ListEventSourceMappings"],
-        act: Act::Do(|call, facts| sources(call, facts).boxed()),
+        act: Act::Ask(sources),
     },
     Rule {
         name: "log-group-list-in-pages",
@@ -28,7 +28,7 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         source: "CloudWatch Logs API Reference, DescribeLogGroups: limit and nextToken",
         service: Service::Logs,
         operations: &["DescribeLogGroups"],
-        act: Act::Do(|call, facts| log_groups(call, facts).boxed()),
+        act: Act::Ask(log_groups),
     },
     Rule {
         name: "subscription-list-in-pages",
@@ -50,23 +50,22 @@ fn page<T>(all: &mut Vec<T>, token: Option<&str>, size: usize) -> Option<String>
 }
 
 /// The emulator pages by itself, but never shorter than it is asked to.
-async fn sources(call: &Call, facts: &Facts) -> Result<Option<Answer>> {
+fn sources(call: &Call, facts: &Facts) -> (String, Bytes) {
     const SIZE: &str = "MaxItems";
     let asked = call.query(SIZE).and_then(|text| text.parse().ok()).unwrap_or(SOURCES_MAX);
-    let size = asked.min(facts.pace.page);
     let others = form_urlencoded::parse(call.query.as_bytes()).filter(|(name, _)| name != SIZE);
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(others)
-        .append_pair(SIZE, &size.to_string())
+        .append_pair(SIZE, &asked.min(facts.pace.page).to_string())
         .finish();
-    facts.shorter(call, &query, None).await.map(Some)
+    (query, call.body.clone())
 }
 
-async fn log_groups(call: &Call, facts: &Facts) -> Result<Option<Answer>> {
+fn log_groups(call: &Call, facts: &Facts) -> (String, Bytes) {
     let mut input = call.input().clone();
     let asked = input["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LOG_GROUPS_MAX);
     input["limit"] = asked.min(facts.pace.page).into();
-    facts.shorter(call, &call.query, Some(input.to_string())).await.map(Some)
+    (call.query.clone(), input.to_string().into())
 }
 
 fn subscriptions(call: &Call, facts: &Facts, answer: Answer) -> Answer {
