@@ -169,15 +169,14 @@ fn a_stack_for_which_there_is_no_package_tells_the_remedy_and_the_remedy_works()
 
 #[test]
 fn fields_without_effect_are_named_and_suspended_changes_are_held_back() -> Result<()> {
-    scene("suspend").spec(json!({"connections": {"pointInTimeRecovery": true}})).play(async |scene| {
+    let queue = "arn:aws:sqs:us-east-1:000000000000:a-queue-of-yours";
+    let unheard = json!({"messages": {"subscriptions": [{"protocol": "sqs", "endpoint": queue}]}});
+    scene("suspend").spec(unheard).play(async |scene| {
         let object = scene.stack.object().await?;
         let in_effect = condition(&object, "SpecInEffect").context("no condition SpecInEffect")?;
         ensure_eq!(in_effect["status"], json!("False"), "{in_effect}");
-        ensure!(
-            text(in_effect, "/message")?.contains("spec.connections.pointInTimeRecovery"),
-            "not named: {in_effect}"
-        );
-        scene.edit(json!({"connections": {"pointInTimeRecovery": false}})).await?;
+        ensure!(text(in_effect, "/message")?.contains("spec.messages.subscriptions"), "not named: {in_effect}");
+        scene.edit(json!({"messages": {"subscriptions": []}})).await?;
         let object = scene.stack.object().await?;
         ensure!(condition(&object, "SpecInEffect").is_none(), "it is still told: {}", object["status"]["conditions"]);
 
