@@ -74,7 +74,7 @@ async fn settled(stack: &Stack) -> Result<()> {
 async fn is_right(scene: &Scene, stack: &Stack) -> Result<()> {
     let object = eventually(SETTLED_WITHIN, "all conditions to be as they were", async || {
         let object = stack.object().await?;
-        conditions_are_true(&object)?;
+        conditions_are_true(&object, &["AccessLogs"])?;
         Ok(object)
     })
     .await?;
