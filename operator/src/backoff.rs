@@ -104,7 +104,7 @@ fn after_error(kind: Kind, attempt: u32, chance: f64, resync: Duration) -> Durat
         // Mended outside the cluster, where no event tells us. A right that was just given, credentials that are just
         // being exchanged and a clock that is just being set are there in seconds, so it is asked again soon at first.
         Kind::Denied => (SECOND * 5).mul_f64(2_f64.powi(exponent(attempt, 6))).min(MINUTE * 5),
-        Kind::Quota => {
+        Kind::Quota | Kind::Unprepared => {
             if attempt < 5 {
                 MINUTE
             } else {
@@ -204,6 +204,16 @@ mod tests {
         let pass = Pass { failures: vec![failed(Kind::Denied)], ..pass() };
         let [first, fourth, later] = [0, 3, 99].map(|attempt| after_pass(&pass, history(attempt), 0.5, RESYNC));
         assert_eq!([first, fourth, later], [SECOND * 5, SECOND * 40, MINUTE * 5]);
+    }
+
+    #[test]
+    fn what_the_account_lacks_is_asked_for_again_as_seldom_as_what_it_has_too_little_of() {
+        let after = |kind, repeats| {
+            let pass = Pass { failures: vec![failed(kind)], ..pass() };
+            after_pass(&pass, history(repeats), 0.5, RESYNC)
+        };
+        assert_eq!([after(Kind::Unprepared, 0), after(Kind::Unprepared, 5)], [MINUTE, MINUTE * 5]);
+        assert_eq!([after(Kind::Quota, 0), after(Kind::Quota, 5)], [MINUTE, MINUTE * 5]);
     }
 
     #[test]

@@ -96,28 +96,31 @@ async fn apply(cloud: &impl Cloud, mut pass: Pass, stop: &Stop) -> Result<Pass, 
         results.push(result);
     }
     drop(running);
-    for (applied, failure) in results {
+    for (applied, failures) in results {
         pass.applied += applied;
-        pass.failures.extend(failure);
+        pass.failures.extend(failures);
     }
     // Lanes end in any order, and a message that changed with it would be a needless write.
     pass.failures.sort_by(|a, b| (a.part, &a.error.resource).cmp(&(b.part, &b.error.resource)));
     Ok(pass)
 }
 
-/// One call after the other, up to the first that fails.
-async fn run_lane(cloud: &impl Cloud, steps: Vec<&Step>, stop: &Stop) -> (usize, Option<StepFailure>) {
-    let mut applied = 0;
+/// One call after the other, up to the first that fails; then only those that need nothing before them.
+async fn run_lane(cloud: &impl Cloud, steps: Vec<&Step>, stop: &Stop) -> (usize, Vec<StepFailure>) {
+    let (mut applied, mut failures) = (0, Vec::new());
     for step in steps {
         if stop.is_told() {
             break;
+        }
+        if !failures.is_empty() && !step.stands_alone() {
+            continue;
         }
         match Box::pin(cloud.apply(step)).await {
             Ok(()) => applied += 1,
             // Made by a call whose answer was lost, or not yet visible: the next look will find it.
             Err(error) if error.kind == Kind::AlreadyExists => applied += 1,
-            Err(error) => return (applied, Some(StepFailure { part: step.part(), error })),
+            Err(error) => failures.push(StepFailure { part: step.part(), error }),
         }
     }
-    (applied, None)
+    (applied, failures)
 }

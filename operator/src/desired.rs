@@ -10,10 +10,12 @@
 //! | [`roles`] | one least-privilege role a function |
 //! | [`functions`] | the four functions, who may invoke them and what feeds them |
 //! | [`gateway`] | the WebSocket API |
+//! | [`access_logs`] | what it writes of each request |
 //! | [`domain`] | the custom domain |
 //! | [`end`] | what becomes of it when its object is deleted |
 //! | [`policy`] | IAM policy documents and when two are the same |
 
+pub mod access_logs;
 pub mod domain;
 pub mod end;
 pub mod functions;
@@ -28,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sumu_contract::Function;
 
 use crate::packages::{Package, Packages};
-use crate::stack::name::{Names, Owner, QueueId, SourceId, TableId, Tags, TopicId};
+use crate::stack::name::{LogGroupId, Names, Owner, QueueId, SourceId, TableId, Tags, TopicId};
 use crate::stack::{Invalid, StackSpec};
 use domain::Domain;
 use end::End;
@@ -54,7 +56,7 @@ pub struct Desired {
     /// The topics.
     pub topics: BTreeSet<TopicId>,
     /// Log groups, with the days that they keep.
-    pub log_groups: BTreeMap<Function, i32>,
+    pub log_groups: BTreeMap<LogGroupId, i32>,
     /// The functions' roles.
     pub roles: BTreeMap<Function, Role>,
     /// The functions.
@@ -123,11 +125,7 @@ impl Desired {
             tables: tables::of(spec),
             queues: queues::of(&names, spec),
             topics: TopicId::ALL.iter().copied().collect(),
-            log_groups: Function::ALL
-                .into_iter()
-                // The CRD allows at most 3653.
-                .map(|function| (function, i32::try_from(spec.log_retention_days).unwrap_or(i32::MAX)))
-                .collect(),
+            log_groups: log_groups(spec),
             roles: Function::ALL.into_iter().map(|function| (function, roles::of(function, &names, spec))).collect(),
             functions: functions::of(spec, &packages, &provision.endpoints),
             sources: functions::sources(spec, &names),
@@ -159,4 +157,13 @@ impl Desired {
             end: End::Deleted,
         }
     }
+}
+
+fn log_groups(spec: &StackSpec) -> BTreeMap<LogGroupId, i32> {
+    // The CRD allows at most 3653.
+    let days = |days: u32| i32::try_from(days).unwrap_or(i32::MAX);
+    let functions =
+        Function::ALL.into_iter().map(|function| (LogGroupId::Function(function), days(spec.log_retention_days)));
+    let access_logs = spec.access_log_retention_days.map(|kept| (LogGroupId::AccessLogs, days(kept)));
+    functions.chain(access_logs).collect()
 }

@@ -11,9 +11,10 @@ use std::fmt;
 
 use sumu_contract::Function;
 
+use crate::desired::access_logs::AccessLogs;
 use crate::desired::functions::{GivingUp, Permission};
 use crate::desired::policy::Document;
-use crate::stack::name::{QueueId, TableId, Tags, TopicId};
+use crate::stack::name::{LogGroupId, QueueId, TableId, Tags, TopicId};
 use crate::sumu_stack::Architecture;
 pub use closely::{Closely, Count};
 use domain::Domains;
@@ -28,7 +29,7 @@ pub struct Observed {
     /// The topics.
     pub topics: BTreeMap<TopicId, TopicState>,
     /// The log groups.
-    pub log_groups: BTreeMap<Function, LogGroupState>,
+    pub log_groups: BTreeMap<LogGroupId, LogGroupState>,
     /// The roles.
     pub roles: BTreeMap<Function, RoleState>,
     /// The functions.
@@ -55,7 +56,7 @@ pub enum ResourceId {
     /// An SNS topic.
     Topic(TopicId),
     /// A CloudWatch log group.
-    LogGroup(Function),
+    LogGroup(LogGroupId),
     /// An IAM role.
     Role(Function),
     /// A Lambda function.
@@ -68,7 +69,7 @@ impl fmt::Display for ResourceId {
             Self::Table(id) => write!(f, "table {id}"),
             Self::Queue(id) => write!(f, "queue {id}"),
             Self::Topic(id) => write!(f, "topic {id}"),
-            Self::LogGroup(function) => write!(f, "log group {function}"),
+            Self::LogGroup(id) => write!(f, "log group {id}"),
             Self::Role(function) => write!(f, "role {function}"),
             Self::Function(function) => write!(f, "function {function}"),
         }
@@ -92,6 +93,8 @@ pub struct TableState {
     pub ttl_attribute: Option<String>,
     /// Whether DynamoDB refuses to delete it.
     pub is_protected: bool,
+    /// Whether it can be restored to a moment of the past; nothing while DynamoDB does not tell.
+    pub has_recovery: Option<bool>,
 }
 
 impl TableState {
@@ -333,6 +336,8 @@ pub struct StageState {
     pub rate_limit: Option<f64>,
     /// Requests at once.
     pub burst_limit: Option<i32>,
+    /// What it writes of each request, to whatever log group.
+    pub access_logs: Option<AccessLogs>,
 }
 
 impl Observed {

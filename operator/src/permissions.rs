@@ -43,8 +43,8 @@ fn storage(place: &Place) -> Vec<Statement> {
         allow(
             "Tables",
             "dynamodb",
-            "CreateTable DescribeTable UpdateTable DeleteTable DescribeTimeToLive UpdateTimeToLive TagResource \
-             UntagResource ListTagsOfResource Scan",
+            "CreateTable DescribeTable UpdateTable DeleteTable DescribeTimeToLive UpdateTimeToLive \
+             DescribeContinuousBackups UpdateContinuousBackups TagResource UntagResource ListTagsOfResource Scan",
             place.arn("dynamodb", "table/sumu-*"),
         ),
         allow(
@@ -61,11 +61,11 @@ fn storage(place: &Place) -> Vec<Statement> {
             place.arn("sns", "sumu-*"),
         ),
         allow("Subscriptions", "sns", "GetSubscriptionAttributes SetSubscriptionAttributes Unsubscribe", "*".into()),
-        allow(
+        allow_on(
             "LogGroups",
             "logs",
             "CreateLogGroup DeleteLogGroup PutRetentionPolicy TagResource UntagResource ListTagsForResource",
-            place.arn("logs", "log-group:/aws/lambda/sumu-*"),
+            ["lambda", "apigateway"].map(|service| place.arn("logs", &format!("log-group:/aws/{service}/sumu-*"))),
         ),
         allow("FindLogGroups", "logs", "DescribeLogGroups", "*".into()),
     ]
@@ -131,8 +131,12 @@ fn gateway(place: &Place) -> Vec<Statement> {
     ]
 }
 
-/// `actions` are separated by spaces and without their service's prefix.
 fn allow(sid: &str, prefix: &str, actions: &str, resource: String) -> Statement {
+    allow_on(sid, prefix, actions, [resource])
+}
+
+/// `actions` are separated by spaces and without their service's prefix.
+fn allow_on(sid: &str, prefix: &str, actions: &str, resources: impl IntoIterator<Item = String>) -> Statement {
     let actions = actions.split_whitespace().map(|action| format!("{prefix}:{action}"));
-    Statement::allow(sid, actions, [resource])
+    Statement::allow(sid, actions, resources)
 }

@@ -9,6 +9,7 @@
 //! - No step touches a resource without the owner's tag.
 //! - Steps of one lane depend on each other's order only as written; different lanes are independent.
 
+mod access_logs;
 mod departures;
 mod domain;
 mod functions;
@@ -56,6 +57,8 @@ pub enum Part {
     Gateway,
     /// A domain name of the user's own for it.
     CustomDomain,
+    /// What it writes of each request, with the log group for that.
+    AccessLogs,
 }
 
 impl Part {
@@ -72,6 +75,7 @@ impl Part {
             Self::Functions => "Functions",
             Self::Gateway => "Gateway",
             Self::CustomDomain => "CustomDomain",
+            Self::AccessLogs => "AccessLogs",
         }
     }
 }
@@ -202,6 +206,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     functions::plan_sources(desired, observed, &mut plan);
     gateway::plan(desired, observed, &mut plan);
     domain::plan(desired, observed, &mut plan);
+    access_logs::plan(desired, observed, &mut plan);
     plan
 }
 

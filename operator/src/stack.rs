@@ -14,7 +14,9 @@ use std::fmt::Write as _;
 use sumu_contract::limits::ENVIRONMENT_BYTES_MAX;
 use sumu_contract::settings::{self, AuthorizerSettings, Settings};
 
-use crate::sumu_stack::{self, Architecture, CustomDomain, S3Package, SumuStack, SumuStackSpec, Throttling};
+use crate::sumu_stack::{
+    self, AccessLogs, Architecture, CustomDomain, S3Package, SumuStack, SumuStackSpec, Throttling,
+};
 use name::{Owner, Tags};
 
 /// A validated stack.
@@ -34,8 +36,12 @@ pub struct StackSpec {
     pub connection_ttl_seconds: u32,
     /// Whether the connections table is protected from deletion.
     pub deletion_protection: bool,
+    /// Whether the connections table can be restored to a moment of the past.
+    pub point_in_time_recovery: bool,
     /// Limits of the stage.
     pub throttling: Throttling,
+    /// How long access logs are kept, in days; there are none when absent.
+    pub access_log_retention_days: Option<u32>,
     /// A domain name of the user's own.
     pub custom_domain: Option<CustomDomain>,
     /// Where presence events go.
@@ -128,7 +134,9 @@ impl StackSpec {
             authorizer: authorizer(&spec.authorizer)?,
             connection_ttl_seconds: spec.connections.ttl_seconds,
             deletion_protection: spec.connections.deletion_protection,
+            point_in_time_recovery: spec.connections.point_in_time_recovery,
             throttling: spec.gateway.throttling.clone(),
+            access_log_retention_days: access_log_retention_days(spec.gateway.access_logs.as_ref()),
             presence_source: presence_source(spec.presence.source),
             grace_period_seconds: spec.presence.grace_period_seconds,
             empty_users: empty_users(spec.pusher.empty_users),
@@ -183,6 +191,10 @@ fn custom_domain(domain: Option<&CustomDomain>, region: &str) -> Result<Option<C
     Ok(domain.cloned())
 }
 
+fn access_log_retention_days(logs: Option<&AccessLogs>) -> Option<u32> {
+    logs.filter(|logs| logs.enabled).map(|logs| logs.retention_days)
+}
+
 /// What Lambda counts: the bytes of all names and values.
 fn environment_bytes(variables: &BTreeMap<String, String>) -> usize {
     variables.iter().map(|(name, value)| name.len() + value.len()).sum()
@@ -191,8 +203,6 @@ fn environment_bytes(variables: &BTreeMap<String, String>) -> usize {
 /// The fields that are set to something this version does not do.
 fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
     [
-        ("spec.connections.pointInTimeRecovery", spec.connections.point_in_time_recovery),
-        ("spec.gateway.accessLogs", spec.gateway.access_logs.as_ref().is_some_and(|logs| logs.enabled)),
         ("spec.messages.subscriptions", !spec.messages.subscriptions.is_empty()),
         ("spec.messages.consumers", !spec.messages.consumers.is_empty()),
     ]

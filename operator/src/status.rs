@@ -1,5 +1,6 @@
 //! What is reported about a stack, from what a pass saw and did. Pure: the caller brings the time.
 
+mod access_logs;
 mod conditions;
 mod domain;
 pub mod events;

@@ -182,7 +182,7 @@ pub struct Connections {
     /// after 2 hours, so less would lose connections that are open.
     #[schemars(range(min = 7200, max = 86_400))]
     pub ttl_seconds: u32,
-    /// Whether DynamoDB keeps point-in-time backups of the connections table. No effect yet.
+    /// Whether the connections table can be restored to any second of the last 35 days (point-in-time recovery).
     pub point_in_time_recovery: bool,
     /// Whether DynamoDB refuses to delete the connections table. Protects this table alone: deleting the object still
     /// deletes everything else. To keep everything use `deletionPolicy: Retain`.
@@ -195,7 +195,8 @@ pub struct Connections {
 pub struct Gateway {
     /// Limits of the stage over all its routes.
     pub throttling: Throttling,
-    /// One line a request in CloudWatch Logs. No effect yet.
+    /// One line a request in CloudWatch Logs, in a log group of the stack's own. The account needs a role with which API
+    /// Gateway writes logs; without it the stack is ready without them and says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_logs: Option<AccessLogs>,
     /// A domain name of your own.

@@ -6,6 +6,7 @@
 //! with streams, queues and topics is done by [`crate::delivery`], and its sockets are [`crate::front`]'s.
 
 pub mod inventory;
+mod log_role;
 mod logs;
 
 use std::collections::BTreeMap;
@@ -166,6 +167,11 @@ impl Aws {
             .credentials_provider(Credentials::new(KEY, KEY, None, None, "testbed"))
             .load()
             .await
+    }
+
+    /// Gives the emulated account what most accounts have and some lack: a role with which API Gateway writes logs.
+    pub async fn give_log_role(&self) -> Result<()> {
+        log_role::give(self.emulator()).await
     }
 
     /// Everything that exists and has `needle` in its name or belongs to something that has.

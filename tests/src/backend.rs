@@ -104,6 +104,11 @@ impl Backend {
         self.run(&json!({"do": "unsubscribe", "topic": topic_arn, "queue": queue_url}), Duration::ZERO).await
     }
 
+    /// DynamoDB's word for the point-in-time recovery of a table: `ENABLED` or `DISABLED`.
+    pub async fn recovery(&self, table: &str) -> Result<String> {
+        self.run(&json!({"do": "recovery", "table": table}), Duration::ZERO).await
+    }
+
     /// Follows a queue whose messages are about different things.
     #[must_use]
     pub fn inbox(&self, queue_url: &str) -> Inbox {

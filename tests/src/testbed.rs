@@ -39,6 +39,9 @@ impl Testbed {
                     Some(account) => issuer.published(account).await?,
                     None => issuer,
                 };
+                if aws.account().is_none() {
+                    aws.give_log_role().await?;
+                }
                 let front = Front::start(&aws).await?;
                 Ok(Self { kubernetes, front, aws, issuer, functions: OnceLock::new(), folder })
             }

@@ -82,6 +82,11 @@ def unsubscribe(order):
     sqs.delete_queue(QueueUrl=order["queue"])
 
 
+def recovery(order):
+    told = boto3.client("dynamodb").describe_continuous_backups(TableName=order["table"])
+    return told["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
+
+
 order = json.load(sys.stdin)
-actions = {f.__name__: f for f in (publish, send, receive, drain, subscribe, unsubscribe)}
+actions = {f.__name__: f for f in (publish, send, receive, drain, subscribe, unsubscribe, recovery)}
 json.dump(actions[order["do"]](order), sys.stdout)

@@ -1,5 +1,7 @@
 //! Every test that needs the Kubernetes API or AWS, in one program, because one program has one testbed.
 
+#[path = "live/access_logs.rs"]
+mod access_logs;
 #[path = "live/account.rs"]
 mod account;
 #[path = "live/assumed.rs"]
@@ -54,6 +56,8 @@ mod presence;
 mod protocol;
 #[path = "live/push.rs"]
 mod push;
+#[path = "live/recovery.rs"]
+mod recovery;
 #[path = "live/refusals.rs"]
 mod refusals;
 #[path = "live/requests.rs"]

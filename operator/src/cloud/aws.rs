@@ -2,6 +2,7 @@
 //!
 //! These files are also the list of the rights that the operator needs.
 
+mod access_logs;
 mod answers;
 mod apigateway;
 mod apigateway_read;
@@ -147,6 +148,7 @@ impl Cloud for Aws {
             Step::Source(_, step) => Box::pin(self.functions.apply_source(step)).await,
             Step::Gateway(step) => Box::pin(self.gateway.apply(step)).await,
             Step::Domain(step) => Box::pin(self.domains.apply(step)).await,
+            Step::AccessLogs(step) => Box::pin(self.gateway.apply_access_logs(step)).await,
             Step::Tag(tagged, tags) => Box::pin(self.tag(tagged, tags)).await,
             Step::Untag(tagged, keys) => Box::pin(self.untag(tagged, keys)).await,
         }

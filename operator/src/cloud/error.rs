@@ -29,13 +29,15 @@ pub enum Kind {
     Denied,
     /// A limit of the account.
     Quota,
+    /// A setting of the account is missing that only a person makes.
+    Unprepared,
     /// AWS will never accept this call.
     Rejected,
 }
 
 impl Kind {
     /// All classes.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NotFound,
         Self::AlreadyExists,
         Self::Propagating,
@@ -45,6 +47,7 @@ impl Kind {
         Self::Internal,
         Self::Denied,
         Self::Quota,
+        Self::Unprepared,
         Self::Rejected,
     ];
 
@@ -61,6 +64,7 @@ impl Kind {
             Self::Internal => "InternalError",
             Self::Denied => "AccessDenied",
             Self::Quota => "QuotaExceeded",
+            Self::Unprepared => "ActionRequired",
             Self::Rejected => "Rejected",
         }
     }
@@ -76,7 +80,7 @@ impl Kind {
             | Self::Throttled
             | Self::Unreachable
             | Self::Internal => true,
-            Self::Denied | Self::Quota | Self::Rejected => false,
+            Self::Denied | Self::Quota | Self::Unprepared | Self::Rejected => false,
         }
     }
 }
@@ -204,6 +208,8 @@ fn by_message(code: &str, message: &str) -> Option<Kind> {
         "InvalidParameterValueException" | "InvalidParameterValue" if says(message, &PROPAGATING) => Kind::Propagating,
         "MalformedPolicyDocument" if says(message, &["Invalid principal"]) => Kind::Propagating,
         "LimitExceededException" if says(message, &["simultaneously", "being updated"]) => Kind::Busy,
+        // Access logs of a stage, in an account in which API Gateway has no role to write logs with.
+        "BadRequestException" if says(message, &["CloudWatch Logs role ARN must be set"]) => Kind::Unprepared,
         _ => return None,
     };
     Some(kind)
@@ -213,6 +219,7 @@ fn by_code(code: &str) -> Option<Kind> {
     let kind = match code {
         "ResourceNotFoundException"
         | "NotFoundException"
+        | "TableNotFoundException"
         | "NoSuchEntity"
         | "NoSuchEntityException"
         | "NotFound"
@@ -230,6 +237,7 @@ fn by_code(code: &str) -> Option<Kind> {
         | "ConcurrentModificationException"
         | "EntityTemporarilyUnmodifiable"
         | "OperationAbortedException"
+        | "ContinuousBackupsUnavailableException"
         | "AWS.SimpleQueueService.QueueDeletedRecently"
         | "QueueDeletedRecently"
         | "DeleteConflict"
@@ -381,6 +389,19 @@ mod tests {
             ("AccessDeniedException", "User is not authorized", 403, Kind::Denied),
             ("InternalFailure", "", 500, Kind::Internal),
             ("BadRequestException", "Invalid stage identifier specified", 400, Kind::Rejected),
+            (
+                "BadRequestException",
+                "CloudWatch Logs role ARN must be set in account settings to enable logging",
+                400,
+                Kind::Unprepared,
+            ),
+            (
+                "ContinuousBackupsUnavailableException",
+                "Backups are being enabled for the table: t. Please retry later",
+                400,
+                Kind::Busy,
+            ),
+            ("TableNotFoundException", "Table not found: t", 400, Kind::NotFound),
         ];
         for (code, message, status, kind) in cases {
             assert_eq!(classify(code, message, status), kind, "{code}: {message}");

@@ -5,6 +5,7 @@ use sumu_contract::Function;
 use sumu_contract::message::ROUTE_KEYS;
 use sumu_contract::settings::TokenSource;
 
+use super::access_logs::{self, AccessLogs};
 use crate::stack::StackSpec;
 use crate::stack::name::{Names, hex};
 
@@ -34,6 +35,8 @@ pub struct Gateway {
     pub integration_uri: String,
     /// How long API Gateway waits for it.
     pub integration_timeout_ms: i32,
+    /// What it writes of each request. No part of what a deployment captures.
+    pub access_logs: Option<AccessLogs>,
 }
 
 /// One route of the API.
@@ -83,6 +86,7 @@ pub(super) fn of(spec: &StackSpec, names: &Names) -> Gateway {
         integration_uri: names.invocation_uri(Function::Routes),
         // A little more than the function has, so that its own answer is the one that arrives.
         integration_timeout_ms: Function::Routes.timeout_seconds() * 1000 + 2000,
+        access_logs: access_logs::of(spec, names),
     }
 }
 

@@ -5,7 +5,7 @@ use sumu_contract::Function;
 use super::policy::{Document, Statement};
 use crate::observed::Observed;
 use crate::stack::StackSpec;
-use crate::stack::name::{Names, QueueId, TableId, TopicId};
+use crate::stack::name::{LogGroupId, Names, QueueId, TableId, TopicId};
 
 /// The name of the one inline policy of each role. Inline policies go with their role and have no versions.
 pub const POLICY_NAME: &str = "sumu";
@@ -63,7 +63,7 @@ pub(super) fn of(function: Function, names: &Names, spec: &StackSpec) -> Role {
         "WriteOwnLog",
         // Not CreateLogGroup: a late invocation must not bring a deleted log group back.
         ["logs:CreateLogStream", "logs:PutLogEvents"],
-        [format!("{}:*", names.log_group_arn(function))],
+        [format!("{}:*", names.log_group_arn(LogGroupId::Function(function)))],
     )];
     match function {
         Function::Authorizer => {}

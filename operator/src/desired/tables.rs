@@ -20,6 +20,8 @@ pub struct Table {
     pub has_stream: bool,
     /// Whether DynamoDB refuses to delete it.
     pub is_protected: bool,
+    /// Whether it can be restored to a moment of the past.
+    pub has_recovery: bool,
 }
 
 /// The tables of a stack.
@@ -33,6 +35,7 @@ pub(super) fn of(spec: &StackSpec) -> BTreeMap<TableId, Table> {
                 ttl_attribute: Some(connection::DELETE_AT),
                 has_stream: true,
                 is_protected: spec.deletion_protection,
+                has_recovery: spec.point_in_time_recovery,
             },
         ),
         (
@@ -43,6 +46,7 @@ pub(super) fn of(spec: &StackSpec) -> BTreeMap<TableId, Table> {
                 ttl_attribute: None,
                 has_stream: false,
                 is_protected: false,
+                has_recovery: false,
             },
         ),
     ])

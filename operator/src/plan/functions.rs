@@ -10,7 +10,7 @@ use super::{Part, Plan, Step, WaitReason, departures};
 use crate::desired::Desired;
 use crate::desired::functions::{self, FunctionConfig, Missing, Source};
 use crate::observed::{FunctionState, Observed, Readiness, ResourceId, SourceState, TableState};
-use crate::stack::name::{QueueId, SourceId, TableId};
+use crate::stack::name::{LogGroupId, QueueId, SourceId, TableId};
 
 const PART: Part = Part::Functions;
 
@@ -41,9 +41,10 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
 
 fn create(desired: &Desired, function: Function, config: &FunctionConfig, observed: &Observed, plan: &mut Plan) {
     let what = ResourceId::Function(function);
-    if !observed.log_groups.contains_key(&function) {
+    let log_group = LogGroupId::Function(function);
+    if !observed.log_groups.contains_key(&log_group) {
         // Otherwise Lambda makes the log group itself, without tags and for ever.
-        return plan.wait_for(PART, what, ResourceId::LogGroup(function));
+        return plan.wait_for(PART, what, ResourceId::LogGroup(log_group));
     }
     if !role_is_complete(desired, function, observed) {
         return plan.wait_for(PART, what, ResourceId::Role(function));

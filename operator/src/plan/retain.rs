@@ -23,8 +23,8 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     for function in observed.roles.keys() {
         untag(Tagged::Role { function: *function, name: names.function(*function) });
     }
-    for function in observed.log_groups.keys() {
-        untag(Tagged::LogGroup { function: *function, arn: names.log_group_arn(*function) });
+    for id in observed.log_groups.keys() {
+        untag(Tagged::LogGroup { id: *id, arn: names.log_group_arn(*id) });
     }
     for source in &observed.sources {
         untag(Tagged::Source { function: source.function, arn: names.source_arn(&source.uuid) });

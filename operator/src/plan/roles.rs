@@ -1,14 +1,15 @@
-//! Roles and log groups: both come before their function and go after it.
+//! Roles and log groups: both come before who uses them and go after it.
 
 use sumu_contract::Function;
 
-use super::step::{LogGroupStep, RoleStep};
+use super::step::{LogGroupStep, RoleStep, part_of_log_group};
 use super::tagged::Tagged;
-use super::{Part, Plan, Step};
+use super::{Part, Plan, Step, access_logs};
 use crate::desired::Desired;
 use crate::desired::policy::Document;
 use crate::desired::roles::Role;
 use crate::observed::{Observed, ResourceId, RoleState};
+use crate::stack::name::LogGroupId;
 
 const PART: Part = Part::Functions;
 
@@ -26,10 +27,11 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
             Some(found) => keep_role(desired, *function, role, found, observed, plan),
         }
     }
-    for (function, days) in &desired.log_groups {
-        keep_log_group(desired, *function, *days, observed, plan);
+    for (id, days) in &desired.log_groups {
+        keep_log_group(desired, *id, *days, observed, plan);
     }
-    delete(desired, observed, plan);
+    delete_roles(desired, observed, plan);
+    delete_log_groups(desired, observed, plan);
 }
 
 fn keep_role(
@@ -52,25 +54,24 @@ fn keep_role(
     plan.keep_tags(Tagged::Role { function, name }, &desired.tags, &found.tags);
 }
 
-fn keep_log_group(desired: &Desired, function: Function, days: i32, observed: &Observed, plan: &mut Plan) {
-    let name = desired.names.log_group(function);
-    if plan.is_foreign(PART, ResourceId::LogGroup(function), &name, observed) {
+fn keep_log_group(desired: &Desired, id: LogGroupId, days: i32, observed: &Observed, plan: &mut Plan) {
+    let name = desired.names.log_group(id);
+    if plan.is_foreign(part_of_log_group(id), ResourceId::LogGroup(id), &name, observed) {
         return;
     }
-    let Some(found) = observed.log_groups.get(&function) else {
-        plan.step(Step::LogGroup(function, LogGroupStep::Create { name: name.clone(), tags: desired.tags.clone() }));
-        plan.step(Step::LogGroup(function, LogGroupStep::SetRetention { name, days }));
+    let Some(found) = observed.log_groups.get(&id) else {
+        plan.step(Step::LogGroup(id, LogGroupStep::Create { name: name.clone(), tags: desired.tags.clone() }));
+        plan.step(Step::LogGroup(id, LogGroupStep::SetRetention { name, days }));
         return;
     };
     if found.retention_days != Some(days) {
-        plan.step(Step::LogGroup(function, LogGroupStep::SetRetention { name, days }));
+        plan.step(Step::LogGroup(id, LogGroupStep::SetRetention { name, days }));
     }
-    let tagged = Tagged::LogGroup { function, arn: desired.names.log_group_arn(function) };
-    plan.keep_tags(tagged, &desired.tags, &found.tags);
+    plan.keep_tags(Tagged::LogGroup { id, arn: desired.names.log_group_arn(id) }, &desired.tags, &found.tags);
 }
 
 /// A role that goes while Lambda still uses it leaves event sources that can never be deleted.
-fn delete(desired: &Desired, observed: &Observed, plan: &mut Plan) {
+fn delete_roles(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     for (function, found) in &observed.roles {
         if desired.roles.contains_key(function) {
             continue;
@@ -90,15 +91,20 @@ fn delete(desired: &Desired, observed: &Observed, plan: &mut Plan) {
         }
         plan.step(Step::Role(*function, RoleStep::Delete { name }));
     }
-    for function in observed.log_groups.keys() {
-        if desired.log_groups.contains_key(function) {
-            continue;
+}
+
+fn delete_log_groups(desired: &Desired, observed: &Observed, plan: &mut Plan) {
+    for id in observed.log_groups.keys().filter(|id| !desired.log_groups.contains_key(id)) {
+        let writer = match id {
+            LogGroupId::Function(function) if observed.functions.contains_key(function) => {
+                Some(ResourceId::Function(*function).to_string())
+            }
+            LogGroupId::Function(_) => None,
+            LogGroupId::AccessLogs => access_logs::writer(desired, observed),
+        };
+        match writer {
+            Some(writer) => plan.wait_gone(part_of_log_group(*id), ResourceId::LogGroup(*id), writer),
+            None => plan.step(Step::LogGroup(*id, LogGroupStep::Delete { name: desired.names.log_group(*id) })),
         }
-        if observed.functions.contains_key(function) {
-            plan.wait_gone(PART, ResourceId::LogGroup(*function), ResourceId::Function(*function));
-            continue;
-        }
-        let name = desired.names.log_group(*function);
-        plan.step(Step::LogGroup(*function, LogGroupStep::Delete { name }));
     }
 }

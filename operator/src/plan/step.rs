@@ -3,6 +3,7 @@
 //! [`Step`] groups the calls by service, because that is how they are carried out; each says which part of the
 //! stack it belongs to, which lane it runs in and how a person reads it.
 
+mod access_logs;
 mod domain;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,10 @@ use crate::desired::functions::{Permission, Source};
 use crate::desired::policy::Document;
 use crate::desired::tables::Table;
 use crate::packages::Package;
-use crate::stack::name::{QueueId, SourceId, TableId, Tags, TopicId};
+use crate::stack::name::{LogGroupId, QueueId, SourceId, TableId, Tags, TopicId};
 use crate::sumu_stack::Architecture;
+pub use access_logs::AccessLogStep;
+pub(super) use access_logs::part_of_log_group;
 pub use domain::{DomainStep, Record};
 
 /// One AWS call.
@@ -32,7 +35,7 @@ pub enum Step {
     /// IAM.
     Role(Function, RoleStep),
     /// CloudWatch Logs.
-    LogGroup(Function, LogGroupStep),
+    LogGroup(LogGroupId, LogGroupStep),
     /// Lambda.
     Function(Function, FunctionStep),
     /// Lambda's event source mappings.
@@ -41,6 +44,8 @@ pub enum Step {
     Gateway(GatewayStep),
     /// API Gateway and Route 53, about a custom domain.
     Domain(DomainStep),
+    /// API Gateway, about access logs.
+    AccessLogs(AccessLogStep),
     /// Tags are set on something.
     Tag(Tagged, Tags),
     /// Tags are taken off something, by their keys.
@@ -59,6 +64,8 @@ pub enum TableStep {
     SetTtl { name: String, attribute: String, on: bool },
     /// `UpdateTable` of the deletion protection.
     SetProtection { name: String, on: bool },
+    /// `UpdateContinuousBackups` of the point-in-time recovery.
+    SetRecovery { name: String, on: bool },
     /// `DeleteTable`.
     Delete { name: String },
 }
@@ -251,9 +258,11 @@ impl Step {
             Self::Queue(id, _) => part_of_queue(*id),
             Self::Topic(TopicId::Notifications, _) => Part::Notifications,
             Self::Topic(TopicId::Messages, _) => Part::Messages,
-            Self::Role(..) | Self::LogGroup(..) | Self::Function(..) | Self::Source(..) => Part::Functions,
+            Self::Role(..) | Self::Function(..) | Self::Source(..) => Part::Functions,
+            Self::LogGroup(id, _) => part_of_log_group(*id),
             Self::Gateway(_) => Part::Gateway,
             Self::Domain(_) => Part::CustomDomain,
+            Self::AccessLogs(_) => Part::AccessLogs,
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.part(),
         }
     }
@@ -269,7 +278,7 @@ impl Step {
             Self::LogGroup(..) => "log_group",
             Self::Function(..) => "function",
             Self::Source(..) => "event_source",
-            Self::Gateway(_) => "api",
+            Self::Gateway(_) | Self::AccessLogs(_) => "api",
             Self::Domain(step) => step.resource(),
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.resource(),
         }
@@ -293,12 +302,18 @@ impl Step {
             Self::Queue(id, _) => Lane::Queue(*id),
             Self::Topic(id, _) => Lane::Topic(*id),
             Self::Role(function, _) => Lane::Role(*function),
-            Self::LogGroup(function, _) => Lane::LogGroup(*function),
+            Self::LogGroup(id, _) => Lane::LogGroup(*id),
             Self::Function(function, _) | Self::Source(function, _) => Lane::Function(*function),
-            Self::Gateway(_) => Lane::Gateway,
+            Self::Gateway(_) | Self::AccessLogs(_) => Lane::Gateway,
             Self::Domain(step) => step.lane(),
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.lane(),
         }
+    }
+
+    /// Whether it needs nothing that its lane has before it, so that it is carried out also when something there fails.
+    #[must_use]
+    pub const fn stands_alone(&self) -> bool {
+        matches!(self, Self::AccessLogs(_))
     }
 }
 
@@ -325,7 +340,7 @@ pub enum Lane {
     /// One role.
     Role(Function),
     /// One log group.
-    LogGroup(Function),
+    LogGroup(LogGroupId),
     /// One function with its permissions and sources: parallel changes of a function lose permissions.
     Function(Function),
     /// The API: parallel writes are refused.
@@ -346,6 +361,7 @@ impl fmt::Display for Step {
                     write!(f, "~ table {id} time to live by {attribute} {}", on_off(*on))
                 }
                 TableStep::SetProtection { on, .. } => write!(f, "~ table {id} deletion protection {}", on_off(*on)),
+                TableStep::SetRecovery { on, .. } => write!(f, "~ table {id} point-in-time recovery {}", on_off(*on)),
                 TableStep::Delete { .. } => write!(f, "- table {id}"),
             },
             Self::Queue(id, step) => match step {
@@ -367,10 +383,10 @@ impl fmt::Display for Step {
                 RoleStep::DeletePolicy { .. } => write!(f, "- role {function} policy"),
                 RoleStep::Delete { .. } => write!(f, "- role {function}"),
             },
-            Self::LogGroup(function, step) => match step {
-                LogGroupStep::Create { name, .. } => write!(f, "+ log group {function} ({name})"),
-                LogGroupStep::SetRetention { days, .. } => write!(f, "~ log group {function} retention {days} days"),
-                LogGroupStep::Delete { .. } => write!(f, "- log group {function}"),
+            Self::LogGroup(id, step) => match step {
+                LogGroupStep::Create { name, .. } => write!(f, "+ log group {id} ({name})"),
+                LogGroupStep::SetRetention { days, .. } => write!(f, "~ log group {id} retention {days} days"),
+                LogGroupStep::Delete { .. } => write!(f, "- log group {id}"),
             },
             Self::Function(function, step) => step.describe(*function, f),
             Self::Source(function, step) => match step {
@@ -380,6 +396,7 @@ impl fmt::Display for Step {
             },
             Self::Gateway(step) => step.fmt(f),
             Self::Domain(step) => step.fmt(f),
+            Self::AccessLogs(step) => step.fmt(f),
             Self::Tag(tagged, tags) => write!(f, "~ {tagged} {}", keys("tags", tags)),
             Self::Untag(tagged, keys) if tagged::is_ours(keys) => write!(f, "~ {tagged} our tags off"),
             Self::Untag(tagged, keys) => write!(f, "~ {tagged} tags off: {}", keys.join(", ")),

@@ -22,6 +22,13 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
             Some(found) if !found.is_active() => plan.wait_ready(PART, ResourceId::Table(*id), &found.status),
             Some(found) => {
                 plan.steps.extend(next_change(desired, *id, table, found));
+                if table.has_recovery && found.has_recovery.is_none() {
+                    plan.wait_ready(
+                        PART,
+                        format!("point-in-time recovery of {}", ResourceId::Table(*id)),
+                        "not known yet",
+                    );
+                }
             }
         }
     }
@@ -46,11 +53,14 @@ fn next_change(desired: &Desired, id: TableId, table: &Table, found: &TableState
     if table.is_protected != found.is_protected {
         return change(TableStep::SetProtection { name, on: table.is_protected });
     }
-    // Before time to live, which DynamoDB may refuse to change for an hour.
+    // Both before time to live, which DynamoDB may refuse to change for an hour.
     let mut tags = Plan::default();
     tags.keep_tags(Tagged::Table { id, arn: found.arn.clone() }, &desired.tags, &found.tags);
     if let Some(step) = tags.steps.into_iter().next() {
         return Some(step);
+    }
+    if found.has_recovery.is_some_and(|has_recovery| has_recovery != table.has_recovery) {
+        return change(TableStep::SetRecovery { name, on: table.has_recovery });
     }
     match (table.ttl_attribute, &found.ttl_attribute) {
         (Some(want), Some(have)) if want == have => None,

@@ -5,8 +5,8 @@ use std::fmt;
 use sumu_contract::Function;
 
 use super::Part;
-use super::step::{Lane, part_of_queue};
-use crate::stack::name::{OWNER_TAG, QueueId, STACK_TAG, TableId, TopicId};
+use super::step::{Lane, part_of_log_group, part_of_queue};
+use crate::stack::name::{LogGroupId, OWNER_TAG, QueueId, STACK_TAG, TableId, TopicId};
 use crate::stack::tags::NOTED_TAG;
 
 /// The tags that are taken off what is let go: the operator's own, and nobody else's.
@@ -36,7 +36,7 @@ pub enum Tagged {
     /// IAM: `TagRole`, `UntagRole`.
     Role { function: Function, name: String },
     /// CloudWatch Logs: `TagResource`, `UntagResource`.
-    LogGroup { function: Function, arn: String },
+    LogGroup { id: LogGroupId, arn: String },
     /// Lambda: `TagResource`, `UntagResource`.
     Function { function: Function, arn: String },
     /// The same of Lambda, for an event source.
@@ -56,7 +56,8 @@ impl Tagged {
             Self::Queue { id, .. } => part_of_queue(*id),
             Self::Topic { id: TopicId::Notifications, .. } => Part::Notifications,
             Self::Topic { id: TopicId::Messages, .. } => Part::Messages,
-            Self::Role { .. } | Self::LogGroup { .. } | Self::Function { .. } | Self::Source { .. } => Part::Functions,
+            Self::Role { .. } | Self::Function { .. } | Self::Source { .. } => Part::Functions,
+            Self::LogGroup { id, .. } => part_of_log_group(*id),
             Self::Api { .. } | Self::Stage { .. } => Part::Gateway,
             Self::Domain { .. } => Part::CustomDomain,
         }
@@ -82,7 +83,7 @@ impl Tagged {
             Self::Queue { id, .. } => Lane::Queue(*id),
             Self::Topic { id, .. } => Lane::Topic(*id),
             Self::Role { function, .. } => Lane::Role(*function),
-            Self::LogGroup { function, .. } => Lane::LogGroup(*function),
+            Self::LogGroup { id, .. } => Lane::LogGroup(*id),
             Self::Function { function, .. } | Self::Source { function, .. } => Lane::Function(*function),
             Self::Api { .. } | Self::Stage { .. } => Lane::Gateway,
             Self::Domain { .. } => Lane::Domain,
@@ -97,7 +98,7 @@ impl fmt::Display for Tagged {
             Self::Queue { id, .. } => write!(f, "queue {id}"),
             Self::Topic { id, .. } => write!(f, "topic {id}"),
             Self::Role { function, .. } => write!(f, "role {function}"),
-            Self::LogGroup { function, .. } => write!(f, "log group {function}"),
+            Self::LogGroup { id, .. } => write!(f, "log group {id}"),
             Self::Function { function, .. } => write!(f, "function {function}"),
             Self::Source { function, .. } => write!(f, "event source of {function}"),
             Self::Api { .. } => write!(f, "api"),

@@ -103,6 +103,15 @@ pub enum TopicId {
     Messages,
 }
 
+/// The log groups of a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogGroupId {
+    /// What a function writes.
+    Function(Function),
+    /// What API Gateway writes of each request to the stage. Only with access logs.
+    AccessLogs,
+}
+
 /// The event sources of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SourceId {
@@ -148,6 +157,22 @@ words!(SourceId {
     Connections => "connections stream to watchdog",
     Departures => "departures queue to watchdog",
 });
+
+impl LogGroupId {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Function::ALL.into_iter().map(Self::Function).chain([Self::AccessLogs])
+    }
+}
+
+impl fmt::Display for LogGroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function(function) => function.fmt(f),
+            Self::AccessLogs => f.write_str("access-logs"),
+        }
+    }
+}
 
 impl SourceId {
     /// The function that is fed.
@@ -236,16 +261,19 @@ impl Names {
         format!("{}-{function}", self.prefix)
     }
 
-    /// What the names of all the functions' log groups begin with.
+    /// What the names of log groups begin with: those of the functions, and that of access logs.
     #[must_use]
-    pub fn log_group_prefix(&self) -> String {
-        format!("/aws/lambda/{}-", self.prefix)
+    pub fn log_group_prefixes(&self) -> [String; 2] {
+        [format!("/aws/lambda/{}-", self.prefix), self.log_group(LogGroupId::AccessLogs)]
     }
 
-    /// The name of a function's log group: the one that Lambda writes to by itself.
+    /// The name of a log group. A function's is the one that Lambda writes to by itself.
     #[must_use]
-    pub fn log_group(&self, function: Function) -> String {
-        format!("/aws/lambda/{}", self.function(function))
+    pub fn log_group(&self, id: LogGroupId) -> String {
+        match id {
+            LogGroupId::Function(function) => format!("/aws/lambda/{}", self.function(function)),
+            LogGroupId::AccessLogs => format!("/aws/apigateway/{}", self.prefix),
+        }
     }
 
     /// A table's ARN.
@@ -279,10 +307,10 @@ impl Names {
         format!("arn:{partition}:iam::{id}:role/{}", self.function(function))
     }
 
-    /// The ARN of a function's log group, without the `:*` that some AWS calls add.
+    /// The ARN of a log group, without the `:*` that some AWS calls add.
     #[must_use]
-    pub fn log_group_arn(&self, function: Function) -> String {
-        self.arn("logs", &format!("log-group:{}", self.log_group(function)))
+    pub fn log_group_arn(&self, id: LogGroupId) -> String {
+        self.arn("logs", &format!("log-group:{}", self.log_group(id)))
     }
 
     /// The ARN of an API as its tags and permissions in IAM name it.
@@ -376,5 +404,9 @@ mod tests {
         );
         assert_eq!(names.role_arn(Function::Pusher), format!("arn:aws:iam::123456789012:role/{prefix}-pusher"));
         assert_eq!(names.api_arn("abc"), "arn:aws:apigateway:eu-west-1::/apis/abc");
+        assert_eq!(
+            names.log_group_arn(LogGroupId::AccessLogs),
+            format!("arn:aws:logs:eu-west-1:123456789012:log-group:/aws/apigateway/{prefix}")
+        );
     }
 }

@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use super::access_logs;
 use crate::cloud::{CloudError, Kind};
 use crate::converge::Pass;
 use crate::plan::{Part, Step, WaitReason};
+use crate::stack::name::LogGroupId;
 use crate::stack::{Invalid, not_in_effect_sentence};
 use crate::sumu_stack::{Condition, ConditionStatus, SumuStackStatus};
 
@@ -24,7 +26,7 @@ pub const STALLED: &str = "Stalled";
 pub const EXPORTED: &str = "Exported";
 
 /// Every type of condition, in the order of the document.
-pub const TYPES: [&str; 11] = [
+pub const TYPES: [&str; 12] = [
     READY,
     Part::Connections.as_str(),
     Part::Notifications.as_str(),
@@ -32,6 +34,7 @@ pub const TYPES: [&str; 11] = [
     Part::Functions.as_str(),
     Part::Gateway.as_str(),
     Part::CustomDomain.as_str(),
+    Part::AccessLogs.as_str(),
     EXPORTED,
     STALLED,
     SPEC_IN_EFFECT,
@@ -46,7 +49,7 @@ pub const REASONS_FOR_A_PERSON: [&str; 11] = [
     "InvalidSpec",
     "OwnershipConflict",
     "Missing",
-    "ActionRequired",
+    Kind::Unprepared.as_str(),
     "InUseByOthers",
     "LostPrincipal",
     "DeletionProtected",
@@ -152,7 +155,7 @@ pub(super) fn deleting(pass: &Pass) -> Vec<News> {
         return vec![News::new(READY, ConditionStatus::False, IN_USE, message)];
     }
     let parts = parts(pass);
-    let (reason, message) = match worst(&parts) {
+    let (reason, message) = match worst(parts.iter()) {
         None => ("Deleting", "Deleting: nothing is left in AWS".to_owned()),
         Some(part) => {
             let is_expected = matches!(part.reason.as_str(), PROGRESSING | "Waiting");
@@ -179,16 +182,22 @@ pub(super) fn admit_without_effect(news: &mut Vec<News>, not_in_effect: &[&'stat
 }
 
 fn ready(parts: &[News]) -> News {
-    match worst(parts) {
-        None => News::new(READY, ConditionStatus::True, "Settled", "Everything is in place"),
-        Some(worst) => {
+    let (spared, needed): (Vec<&News>, Vec<&News>) =
+        parts.iter().partition(|part| access_logs::are_missed(part.type_, &part.reason));
+    match (worst(needed.into_iter()), spared.first()) {
+        (None, None) => News::new(READY, ConditionStatus::True, "Settled", "Everything is in place"),
+        (None, Some(spared)) => {
+            let message = format!("Everything is in place but access logs: {}", spared.message);
+            News::new(READY, ConditionStatus::True, "Settled", message)
+        }
+        (Some(worst), _) => {
             News::new(READY, ConditionStatus::False, &worst.reason, format!("{}: {}", worst.type_, worst.message))
         }
     }
 }
 
 /// The part that says most about why the stack is not as it should be.
-fn worst(parts: &[News]) -> Option<&News> {
+fn worst<'a>(parts: impl Iterator<Item = &'a News>) -> Option<&'a News> {
     // A failure says more than a wait, and what needs a person more than what ends by itself.
     let severity = |news: &&News| match news.reason.as_str() {
         "Waiting" => 1,
@@ -196,14 +205,19 @@ fn worst(parts: &[News]) -> Option<&News> {
         reason if Kind::ALL.iter().any(|kind| kind.is_transient() && kind.as_str() == reason) => 3,
         _ => 4,
     };
-    parts.iter().filter(|news| news.status != ConditionStatus::True).max_by_key(severity)
+    parts.filter(|news| news.status != ConditionStatus::True).max_by_key(severity)
 }
 
-/// The parts of every stack, and the custom domain where there is, or should be, one.
+/// The parts of every stack, and the custom domain and access logs where there are, or should be, any.
 fn parts(pass: &Pass) -> Vec<News> {
-    let domain = of_part(Part::CustomDomain, pass);
-    let has_domain = domain.status != ConditionStatus::True || !pass.observed.domains.names.is_empty();
-    Part::ALL.into_iter().map(|part| of_part(part, pass)).chain(has_domain.then_some(domain)).collect()
+    let observed = &pass.observed;
+    let others = [
+        (Part::CustomDomain, !observed.domains.names.is_empty()),
+        (Part::AccessLogs, observed.log_groups.contains_key(&LogGroupId::AccessLogs)),
+    ];
+    let others = others.into_iter().map(|(part, is_there)| (of_part(part, pass), is_there));
+    let others = others.filter(|(news, is_there)| *is_there || news.status != ConditionStatus::True);
+    Part::ALL.into_iter().map(|part| of_part(part, pass)).chain(others.map(|(news, _)| news)).collect()
 }
 
 fn of_part(part: Part, pass: &Pass) -> News {
@@ -211,7 +225,10 @@ fn of_part(part: Part, pass: &Pass) -> News {
     let failures: Vec<&CloudError> =
         pass.failures.iter().filter(|failure| failure.part == part).map(|failure| &failure.error).collect();
     if let Some(worst) = failures.iter().max_by_key(|error| error.kind) {
-        let message = list(by_cause(&failures).into_iter().map(ToString::to_string), failures.len());
+        let mut message = list(by_cause(&failures).into_iter().map(ToString::to_string), failures.len());
+        if worst.kind == Kind::Unprepared {
+            message = format!("{message}; {}", access_logs::REMEDY);
+        }
         return News::new(type_, ConditionStatus::False, worst.kind.as_str(), message);
     }
     let waits: Vec<&WaitReason> =
@@ -261,7 +278,7 @@ fn wait_word(wait: &WaitReason) -> &'static str {
         WaitReason::Failed { .. } => "Failed",
         WaitReason::Absent { .. } => "Missing",
         WaitReason::Denied(_) => Kind::Denied.as_str(),
-        WaitReason::Pending { .. } => "ActionRequired",
+        WaitReason::Pending { .. } => Kind::Unprepared.as_str(),
         WaitReason::Shared { .. } => "InUseByOthers",
     }
 }

@@ -5,7 +5,9 @@
 //! conditions' own messages, so what may not be in a status cannot be in an event, and a status that does not change
 //! makes none.
 
+use super::access_logs;
 use crate::cloud::Kind;
+use crate::plan::Part;
 use crate::stack::name::Account;
 use crate::status::conditions::IN_USE;
 use crate::status::{READY, SPEC_IN_EFFECT, SUSPENDED};
@@ -118,6 +120,13 @@ pub fn events(stack: &SumuStack, next: &SumuStackStatus, was_settled: bool) -> V
         new(SPEC_IN_EFFECT).filter(|now| old(SPEC_IN_EFFECT).is_none_or(|old| old.message != now.message))
     {
         events.push(Occurrence::new(true, "FieldsNotInEffect", &now.message));
+    }
+    let missed = |condition: &&Condition| access_logs::are_missed(&condition.type_, &condition.reason);
+    let logs = Part::AccessLogs.as_str();
+    if let Some(now) = new(logs).filter(missed)
+        && old(logs).is_none_or(|old| (&old.reason, &old.message) != (&now.reason, &now.message))
+    {
+        events.push(Occurrence::of(now));
     }
     let Some(now) = new(READY) else { return events };
     events.extend(of_ready(old(READY), now, next, was_settled));

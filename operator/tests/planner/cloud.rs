@@ -102,6 +102,8 @@ pub struct World {
     /// Why a look at domain names, or at hosted zones, is denied.
     pub denied_domains: Option<String>,
     pub denied_zones: Option<String>,
+    /// Whether the account has no role with which API Gateway writes logs.
+    pub lacks_log_role: bool,
     /// Whether a look shows what the look before it should have shown.
     pub lags: bool,
     shown: Observed,
@@ -163,6 +165,7 @@ impl MemoryCloud {
             zones: BTreeSet::from(["ZONE1".into(), "ZONE2".into()]),
             denied_domains: None,
             denied_zones: None,
+            lacks_log_role: false,
             lags: false,
             shown: Observed::default(),
             owner: fixture.owner.clone(),
@@ -251,11 +254,12 @@ impl World {
             Step::Queue(id, step) => self.queue_call(*id, step),
             Step::Topic(id, step) => self.topic_call(*id, step),
             Step::Role(function, step) => self.role_call(*function, step),
-            Step::LogGroup(function, step) => self.log_group_call(*function, step),
+            Step::LogGroup(id, step) => self.log_group_call(*id, step),
             Step::Function(function, step) => self.function_call(*function, step),
             Step::Source(function, step) => self.source_call(*function, step),
             Step::Gateway(step) => self.gateway_call(step),
             Step::Domain(step) => self.domain_call(step),
+            Step::AccessLogs(step) => self.access_log_call(step),
             Step::Tag(tagged, tags) => self.tag_call(tagged, tags),
             Step::Untag(tagged, keys) => self.untag_call(tagged, keys),
         }
@@ -266,7 +270,7 @@ impl World {
         let mut seen = self.held.clone();
         for table in seen.tables.values_mut().filter(|table| !table.is_active()) {
             // DynamoDB tells neither the tags nor the time to live of a table that is coming or going.
-            (table.tags, table.ttl_attribute) = (self.owner.tags(), None);
+            (table.tags, table.ttl_attribute, table.has_recovery) = (self.owner.tags(), None, None);
         }
         let foreign = &mut seen.foreign;
         self.hide(&mut seen.tables, |table| &table.tags, ResourceId::Table, foreign);

@@ -1,5 +1,6 @@
 //! What must hold for every stack, whatever has happened to it.
 
+pub mod access_logs;
 mod deletion;
 pub mod domain;
 mod drift;
@@ -66,7 +67,7 @@ fn assert_whole(cloud: &MemoryCloud, fixture: &Fixture) {
     assert!(held.tables.keys().eq(TableId::ALL), "tables: {:?}", held.tables.keys());
     assert!(held.queues.keys().eq(fixture.desired.queues.keys()), "queues: {:?}", held.queues.keys());
     assert!(held.topics.keys().eq(TopicId::ALL), "topics: {:?}", held.topics.keys());
-    assert!(held.log_groups.keys().eq(&Function::ALL), "log groups: {:?}", held.log_groups.keys());
+    assert!(held.log_groups.keys().eq(fixture.desired.log_groups.keys()), "log groups: {:?}", held.log_groups.keys());
     assert!(held.roles.keys().eq(&Function::ALL), "roles: {:?}", held.roles.keys());
     assert!(held.functions.keys().eq(&Function::ALL), "functions: {:?}", held.functions.keys());
     assert_eq!(held.topics[&TopicId::Notifications].subscriptions.len(), 1);

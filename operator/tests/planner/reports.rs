@@ -1,5 +1,6 @@
 //! What a stack's status says, for everything that can become of a pass.
 
+mod access_logs;
 mod conditions;
 mod described;
 mod domain;

@@ -104,6 +104,17 @@ fn a_custom_domain_is_made_then_changed_and_taken_away() {
 }
 
 #[test]
+fn access_logs_and_point_in_time_recovery_are_switched_on_and_off() {
+    let with = stack("{gateway: {accessLogs: {}}, connections: {pointInTimeRecovery: true}}");
+    let cloud = MemoryCloud::new(&stack(""), USUAL);
+    settle(&cloud, &stack("").desired);
+    let mut told = tell(&cloud, &with.desired);
+    told.push_str("both are taken out of the spec\n\n");
+    told.push_str(&tell(&cloud, &stack("").desired));
+    assert_snapshot!(told);
+}
+
+#[test]
 fn a_retained_stack_is_let_go_from_the_inside_out() {
     let fixture = stack("deletionPolicy: Retain");
     let cloud = MemoryCloud::new(&fixture, USUAL);

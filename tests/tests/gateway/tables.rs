@@ -2,8 +2,9 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-    StreamSpecification, StreamViewType, TableStatus, TimeToLiveSpecification,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification,
+    PointInTimeRecoveryStatus, ScalarAttributeType, StreamSpecification, StreamViewType, TableStatus,
+    TimeToLiveSpecification,
 };
 use std::time::Duration;
 use sumu_tests::gateway::Pace;
@@ -121,5 +122,27 @@ async fn a_stream_is_switched_once_and_not_changed() -> Result<()> {
     let other = set(Some(StreamViewType::NewAndOldImages)).await;
     bench.refused(rule, other, (400, INVALID, "Table already has an enabled stream: arn:aws:dynamodb"))?;
     set(None).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_table_has_no_point_in_time_recovery_for_a_while() -> Result<()> {
+    let bench = bench(Pace { table: Duration::from_secs(3), ..AT_ONCE }).await?;
+    let client = Client::new(&bench.sdk);
+    create(&client, "young").await?;
+    let describe = || client.describe_continuous_backups().table_name("young").send();
+    let on = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build()?;
+    let update = || {
+        client.update_continuous_backups().table_name("young").point_in_time_recovery_specification(on.clone()).send()
+    };
+    is(&client, "young", TableStatus::Active).await?;
+    let rule = "table-recovery-not-yet";
+    bench.refused(rule, describe().await, (400, "TableNotFoundException", "Table not found: young"))?;
+    let told = "Backups are being enabled for the table: young";
+    bench.refused(rule, update().await, (400, "ContinuousBackupsUnavailableException", told))?;
+    eventually(PATIENCE, "the table to take it", async || update().await.map(drop).map_err(Into::into)).await?;
+    let found = describe().await?.continuous_backups_description.and_then(|it| it.point_in_time_recovery_description);
+    let status = found.and_then(|found| found.point_in_time_recovery_status);
+    ensure_eq!(status, Some(PointInTimeRecoveryStatus::Enabled), "point-in-time recovery");
     Ok(())
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_apigatewayv2::types::{IntegrationType, RouteSettings};
-use aws_sdk_dynamodb::types::{StreamSpecification, TableStatus, TimeToLiveSpecification};
+use aws_sdk_dynamodb::types::{
+    PointInTimeRecoverySpecification, StreamSpecification, TableStatus, TimeToLiveSpecification,
+};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::Environment;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -18,7 +20,7 @@ use crate::scene::{Scene, ensure_complete, names_begin, scene, text};
 use crate::snapshot::{self, Snapshot};
 
 /// The settings that [`change_everything`] changes.
-const CHANGED: [&str; 28] = [
+const CHANGED: [&str; 29] = [
     "authorizer authorizer: settings",
     "function authorizer: permissions",
     "function pusher: environment",
@@ -44,6 +46,7 @@ const CHANGED: [&str; 28] = [
     "route shout: settings",
     "stage live: serves",
     "stage live: throttling",
+    "table connections: recovery",
     "table connections: stream",
     "table connections: time to live",
     "topic notifications: subscriptions",
@@ -184,6 +187,8 @@ async fn change_tables(scene: &Scene, sdk: &SdkConfig) -> Result<()> {
     // In this order: a table that gets another stream takes no other change for a while.
     let off = TimeToLiveSpecification::builder().enabled(false).attribute_name("delete_at").build()?;
     client.update_time_to_live().table_name(name).time_to_live_specification(off).send().await?;
+    let on = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build()?;
+    client.update_continuous_backups().table_name(name).point_in_time_recovery_specification(on).send().await?;
     let off = StreamSpecification::builder().stream_enabled(false).build()?;
     client.update_table().table_name(name).stream_specification(off).send().await?;
     eventually(PATIENCE, "the table to rest", async || {

@@ -311,8 +311,9 @@ impl Scene {
 pub fn change_of_every_part() -> Value {
     json!({
         "tags": {"team": "chat"},
+        "connections": {"pointInTimeRecovery": true},
         "functions": {"memoryMiB": 384},
-        "gateway": {"throttling": {"rateLimit": 321, "burstLimit": 654}},
+        "gateway": {"accessLogs": {"retentionDays": 1}, "throttling": {"rateLimit": 321, "burstLimit": 654}},
         "presence": {"source": "Both", "gracePeriodSeconds": 30},
     })
 }

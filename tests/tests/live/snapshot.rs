@@ -165,6 +165,9 @@ async fn one_table(sdk: &SdkConfig, prefix: &str, table: &str, all: &mut Snapsho
     let ttl = ttl.time_to_live_description();
     let on = ttl.filter(|ttl| ttl.time_to_live_status().is_some_and(|status| status.as_str() == "ENABLED"));
     add("time to live", format!("{:?}", on.and_then(|ttl| ttl.attribute_name())));
+    let backups = client.describe_continuous_backups().table_name(&name).send().await?;
+    let recovery = backups.continuous_backups_description().and_then(|it| it.point_in_time_recovery_description());
+    add("recovery", format!("{:?}", recovery.and_then(|recovery| recovery.point_in_time_recovery_status())));
     Ok(())
 }
 
@@ -231,6 +234,8 @@ async fn api(sdk: &SdkConfig, prefix: &str, all: &mut Snapshot) -> Result<String
         let route = found.default_route_settings();
         let limits = route.map(|route| (route.throttling_rate_limit(), route.throttling_burst_limit()));
         all.insert(format!("{name}: throttling"), format!("{limits:?}"));
+        let logs = found.access_log_settings().map(|logs| (logs.destination_arn(), logs.format()));
+        all.insert(format!("{name}: access logs"), format!("{logs:?}"));
         let serves = deployments.items().iter().find(|other| other.deployment_id() == found.deployment_id());
         let described = serves.and_then(|deployment| deployment.description());
         // What stands behind our word is made of ids.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use sumu_operator::desired::access_logs::FIELDS;
 use sumu_operator::status::events::{ALL as EVENTS, REFUSALS};
 use sumu_operator::status::export::KEYS;
 use sumu_operator::status::{REASONS_FOR_A_PERSON, REASONS_IN_ORDER, REASONS_THAT_PASS, STALLED, TYPES};
@@ -75,6 +76,16 @@ fn the_document_of_the_export_has_every_key_and_no_other() -> Result<()> {
     let document = document("export.md")?;
     let told: Vec<&str> = document.lines().filter(|line| line.starts_with("| `")).flat_map(words).collect();
     ensure_eq!(told, KEYS, "keys");
+    Ok(())
+}
+
+#[test]
+fn the_document_of_access_logs_has_every_member_and_no_other() -> Result<()> {
+    let document = document("access-logs.md")?;
+    let told = rows(&document, "## A line")?;
+    let told: Vec<Vec<&str>> = told.iter().map(|row| row.split('`').skip(1).step_by(2).take(2).collect()).collect();
+    let expected: Vec<Vec<&str>> = FIELDS.iter().map(|(name, variable)| vec![*name, *variable]).collect();
+    ensure_eq!(told, expected, "members of a line, with their variables");
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::answers::Pages;
 use super::apigateway::Gateway;
 use super::calls::remembered;
 use super::pace::Rate;
-use super::{absent, failed, unexpected};
+use super::{absent, access_logs, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::desired;
 use crate::observed::{ApiState, AuthorizerState, DeploymentState, IntegrationState, RouteState, StageState};
@@ -209,6 +209,7 @@ impl Gateway {
                     deploys_itself: found.auto_deploy.unwrap_or(false),
                     rate_limit: settings.as_ref().and_then(|settings| settings.throttling_rate_limit),
                     burst_limit: settings.as_ref().and_then(|settings| settings.throttling_burst_limit),
+                    access_logs: found.access_log_settings.and_then(access_logs::state),
                 }
             })
             .collect())

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification,
-    StreamViewType, TableDescription, Tag, TimeToLiveSpecification, TimeToLiveStatus,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification,
+    PointInTimeRecoveryStatus, ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, Tag,
+    TimeToLiveSpecification, TimeToLiveStatus,
 };
 use futures::future::try_join_all;
 
@@ -14,7 +15,7 @@ use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::{CallCounter, remembered};
 use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
-use crate::cloud::CloudError;
+use crate::cloud::{CloudError, Kind};
 use crate::desired::tables::Table;
 use crate::observed::TableState;
 use crate::plan::step::TableStep;
@@ -24,9 +25,12 @@ pub(super) struct Tables {
     pub(super) client: Client,
     /// Tags of the tables that we made lately, by name.
     made: Recent<Tags>,
-    /// Tags and attribute of time to live, for glances.
-    known: Recent<(Tags, Option<String>)>,
+    /// For glances.
+    known: Recent<Seldom>,
 }
+
+/// What seldom changes of a table: its tags, the attribute of its time to live, and whether it has point-in-time recovery.
+type Seldom = (Tags, Option<String>, Option<bool>);
 
 impl Tables {
     pub(super) fn new(config: &SdkConfig) -> Self {
@@ -55,11 +59,14 @@ impl Tables {
         let mut state = state(&table, names.table_arn(id));
         if state.is_active() {
             let rest = async {
-                let ttl = if id == TableId::Connections { self.ttl_attribute(&name).await? } else { None };
-                Ok((self.tags(&name, &state.arn).await?, ttl))
+                let (ttl, recovery) = match id {
+                    TableId::Connections => (self.ttl_attribute(&name).await?, self.recovery(&name).await?),
+                    TableId::Presence => (None, Some(false)),
+                };
+                Ok((self.tags(&name, &state.arn).await?, ttl, recovery))
             };
-            let (tags, ttl_attribute) = remembered(&self.known, &name, rest).await?;
-            state.ttl_attribute = ttl_attribute;
+            let (tags, ttl_attribute, has_recovery) = remembered(&self.known, &name, rest).await?;
+            (state.ttl_attribute, state.has_recovery) = (ttl_attribute, has_recovery);
             state.tags = if tags.is_empty() { self.made.get(&name).unwrap_or_default() } else { tags };
         } else {
             // DynamoDB does not tell the tags of a table that is coming or going. Until it does, the table is only
@@ -93,6 +100,18 @@ impl Tables {
         Ok(ttl.attribute_name.filter(|_| is_on))
     }
 
+    /// Whether point-in-time recovery is on; nothing while DynamoDB does not tell, for seconds after a table was made.
+    async fn recovery(&self, name: &str) -> Result<Option<bool>, CloudError> {
+        let answer = self.client.describe_continuous_backups().table_name(name).send().await;
+        let answer = match answer.map_err(failed("DescribeContinuousBackups", name)) {
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Busy) => return Ok(None),
+            answer => answer?,
+        };
+        let recovery = answer.continuous_backups_description.and_then(|it| it.point_in_time_recovery_description);
+        let status = recovery.and_then(|recovery| recovery.point_in_time_recovery_status);
+        Ok(status.map(|status| status == PointInTimeRecoveryStatus::Enabled))
+    }
+
     pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
         let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(arn, tags)?));
         call.send().await.map(drop).map_err(failed("TagResource", arn))
@@ -116,6 +135,14 @@ impl Tables {
             TableStep::SetProtection { name, on } => {
                 let call = self.client.update_table().table_name(name).deletion_protection_enabled(*on);
                 call.send().await.map(drop).map_err(failed("UpdateTable", name))
+            }
+            TableStep::SetRecovery { name, on } => {
+                const OPERATION: &str = "UpdateContinuousBackups";
+                let recovery = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(*on).build();
+                let recovery = recovery.map_err(|error| unexpected(OPERATION, name, error.to_string()))?;
+                let call = self.client.update_continuous_backups().table_name(name);
+                let call = call.point_in_time_recovery_specification(recovery);
+                call.send().await.map(drop).map_err(failed(OPERATION, name))
             }
             TableStep::SetTtl { name, attribute, on } => {
                 let ttl = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(*on).build();
@@ -169,6 +196,7 @@ fn state(table: &TableDescription, expected_arn: String) -> TableState {
         has_other_stream: stream.is_some() && !is_whole,
         ttl_attribute: None,
         is_protected: table.deletion_protection_enabled.unwrap_or(false),
+        has_recovery: None,
     }
 }
 

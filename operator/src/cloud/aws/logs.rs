@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
 use futures::future::try_join_all;
-use sumu_contract::Function;
 
 use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::{CallCounter, remembered};
@@ -14,14 +13,14 @@ use super::{absent, deleted, failed};
 use crate::cloud::CloudError;
 use crate::observed::LogGroupState;
 use crate::plan::step::LogGroupStep;
-use crate::stack::name::{Names, Tags};
+use crate::stack::name::{LogGroupId, Names, Tags};
 
 pub(super) struct LogGroups {
     client: Client,
     /// Tags of log groups by ARN, with the time at which the group was made: another one of the same name is another.
     tags: Recent<(Option<i64>, Tags)>,
-    /// A stack's log groups by their names' beginning, for glances.
-    known: Recent<BTreeMap<Function, LogGroupState>>,
+    /// A stack's log groups by what its names begin with, for glances.
+    known: Recent<BTreeMap<LogGroupId, LogGroupState>>,
 }
 
 /// What the list tells of a log group.
@@ -43,25 +42,26 @@ impl LogGroups {
         }
     }
 
-    pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, LogGroupState>, CloudError> {
-        remembered(&self.known, &names.log_group_prefix(), self.read_all(names)).await
+    pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<LogGroupId, LogGroupState>, CloudError> {
+        remembered(&self.known, names.prefix(), self.read_all(names)).await
     }
 
-    async fn read_all(&self, names: &Names) -> Result<BTreeMap<Function, LogGroupState>, CloudError> {
-        let listed = self.list(&names.log_group_prefix()).await?;
-        let ours =
-            Function::ALL.into_iter().filter_map(|function| Some((function, listed.get(&names.log_group(function))?)));
-        let found = try_join_all(ours.map(|(function, listed)| async move {
-            let tags = self.tags_of(&names.log_group(function), &names.log_group_arn(function), listed.made_at).await?;
+    async fn read_all(&self, names: &Names) -> Result<BTreeMap<LogGroupId, LogGroupState>, CloudError> {
+        let prefixes = names.log_group_prefixes();
+        let lists = try_join_all(prefixes.iter().map(|prefix| self.list(prefix))).await?;
+        let listed: BTreeMap<String, Listed> = lists.into_iter().flatten().collect();
+        let ours = LogGroupId::all().filter_map(|id| Some((id, listed.get(&names.log_group(id))?)));
+        let found = try_join_all(ours.map(|(id, listed)| async move {
+            let tags = self.tags_of(&names.log_group(id), &names.log_group_arn(id), listed.made_at).await?;
             let retention_days = listed.retention_days;
-            Ok::<_, CloudError>(tags.map(|tags| (function, LogGroupState { tags, retention_days })))
+            Ok::<_, CloudError>(tags.map(|tags| (id, LogGroupState { tags, retention_days })))
         }));
         Ok(found.await?.into_iter().flatten().collect())
     }
 
     pub(super) fn forget_tags(&self, names: &Names) {
-        for function in Function::ALL {
-            self.tags.forget(&names.log_group_arn(function));
+        for id in LogGroupId::all() {
+            self.tags.forget(&names.log_group_arn(id));
         }
     }
 

@@ -5,7 +5,7 @@ use sumu_operator::cloud::{CloudError, Kind};
 use sumu_operator::observed::{FunctionState, Readiness, SourceState};
 use sumu_operator::packages::Package;
 use sumu_operator::plan::step::{Configuration, FunctionStep, SourceStep};
-use sumu_operator::stack::name::{SourceId, TableId, Tags};
+use sumu_operator::stack::name::{LogGroupId, SourceId, TableId, Tags};
 use sumu_operator::sumu_stack::Architecture;
 
 use super::{Answer, Work, World, refusal, refuse};
@@ -64,7 +64,7 @@ impl World {
             self.must_own(name, &found.tags);
             return refuse(OPERATION, name, Kind::AlreadyExists, "Function already exist");
         }
-        let has_log_group = self.held.log_groups.contains_key(&function);
+        let has_log_group = self.held.log_groups.contains_key(&LogGroupId::Function(function));
         assert!(has_log_group, "Lambda would make the log group of {function} by itself, without tags");
         self.role_can_be_assumed(OPERATION, function, configuration)?;
         self.role_has_policy(OPERATION, function)?;

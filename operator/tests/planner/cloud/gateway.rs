@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 
 use sumu_operator::cloud::{CloudError, Kind};
+use sumu_operator::desired::access_logs::AccessLogs;
 use sumu_operator::desired::gateway::{AUTHORIZER_NAME, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
-use sumu_operator::observed::{ApiState, AuthorizerState, DeploymentState, IntegrationState, RouteState, StageState};
-use sumu_operator::plan::step::{GatewayStep, RouteInput, StageInput};
+use sumu_operator::observed::{
+    ApiState, AuthorizerState, DeploymentState, IntegrationState, LogGroupState, RouteState, StageState,
+};
+use sumu_operator::plan::step::{AccessLogStep, GatewayStep, RouteInput, StageInput};
+use sumu_operator::stack::name::LogGroupId;
 
 use super::{Answer, Work, World, refusal, refuse};
 
@@ -203,7 +207,8 @@ impl World {
                     let message = "Deployment ID cannot be set because AutoDeploy is enabled";
                     return refuse("UpdateStage", &stage.name, Kind::Rejected, message);
                 }
-                *found = stage_of(stage);
+                // What an update does not name stays as it was.
+                *found = StageState { access_logs: found.access_logs.take(), ..stage_of(stage) };
             }
             GatewayStep::StopAutoDeploy { api_id, name } => {
                 let api = self.api("UpdateStage", api_id)?;
@@ -216,6 +221,39 @@ impl World {
             other => unreachable!("{other}"),
         }
         Ok(())
+    }
+
+    pub(super) fn access_log_call(&mut self, step: &AccessLogStep) -> Answer {
+        let has_group = self.held.log_groups.contains_key(&LogGroupId::AccessLogs);
+        let lacks_role = self.lacks_log_role;
+        let (operation, api_id, name, logs) = match step {
+            AccessLogStep::Set { api_id, stage, logs } => ("UpdateStage", api_id, stage, Some(logs.clone())),
+            AccessLogStep::Remove { api_id, stage } => ("DeleteAccessLogSettings", api_id, stage, None),
+        };
+        let api = self.api(operation, api_id)?;
+        let found = api.stages.iter_mut().find(|found| found.name == *name);
+        let found = match found {
+            Some(found) => found,
+            None if logs.is_none() => return Ok(()),
+            None => return Err(not_found(operation, name)),
+        };
+        if logs.is_some() && lacks_role {
+            let message = "CloudWatch Logs role ARN must be set in account settings to enable logging";
+            return refuse(operation, name, Kind::Unprepared, message);
+        }
+        assert!(logs.is_none() || has_group, "a stage is to write to a log group that is not there");
+        found.access_logs = logs;
+        Ok(())
+    }
+
+    /// Lets the stage write access logs to the log group that would be ours for them.
+    pub fn log_unasked(&mut self) {
+        let (id, tags) = (LogGroupId::AccessLogs, self.owner.tags());
+        self.held.log_groups.insert(id, LogGroupState { tags, retention_days: None });
+        let logs = AccessLogs { destination_arn: self.names.log_group_arn(id), format: "$context.requestId".into() };
+        for stage in self.held.apis.iter_mut().flat_map(|api| &mut api.stages) {
+            stage.access_logs = Some(logs.clone());
+        }
     }
 
     /// Notes what a deployment has captured.
@@ -307,6 +345,7 @@ fn stage_of(stage: &StageInput) -> StageState {
         rate_limit: Some(stage.rate_limit),
         burst_limit: Some(stage.burst_limit),
         deploys_itself: false,
+        access_logs: None,
     }
 }
 

@@ -4,6 +4,7 @@ use sumu_contract::Function;
 use sumu_operator::cloud::{CloudError, Kind};
 use sumu_operator::observed::{LogGroupState, RoleState};
 use sumu_operator::plan::step::{LogGroupStep, RoleStep};
+use sumu_operator::stack::name::LogGroupId;
 
 use super::{Answer, Work, World, refusal, refuse};
 
@@ -67,31 +68,46 @@ impl World {
         assert!(!is_read, "the role of {function} was taken away before its event source, which now is stuck");
     }
 
-    pub(super) fn log_group_call(&mut self, function: Function, step: &LogGroupStep) -> Answer {
+    pub(super) fn log_group_call(&mut self, id: LogGroupId, step: &LogGroupStep) -> Answer {
         match step {
             LogGroupStep::Create { name, tags } => {
-                assert_eq!(*name, self.names.log_group(function));
-                if let Some(found) = self.held.log_groups.get(&function) {
+                assert_eq!(*name, self.names.log_group(id));
+                if let Some(found) = self.held.log_groups.get(&id) {
                     self.must_own(name, &found.tags);
                     let message = "The specified log group already exists";
                     return refuse("CreateLogGroup", name, Kind::AlreadyExists, message);
                 }
-                self.held.log_groups.insert(function, LogGroupState { tags: tags.clone(), retention_days: None });
+                self.held.log_groups.insert(id, LogGroupState { tags: tags.clone(), retention_days: None });
                 Ok(())
             }
             LogGroupStep::SetRetention { name, days } => {
-                self.log_group("PutRetentionPolicy", function, name)?.retention_days = Some(*days);
+                self.log_group("PutRetentionPolicy", id, name)?.retention_days = Some(*days);
                 Ok(())
             }
             LogGroupStep::Delete { name } => {
-                if !self.held.log_groups.contains_key(&function) {
+                if !self.held.log_groups.contains_key(&id) {
                     return Ok(());
                 }
-                self.log_group("DeleteLogGroup", function, name)?;
+                self.log_group("DeleteLogGroup", id, name)?;
+                self.nobody_writes_to(id);
+                self.held.log_groups.remove(&id);
+                Ok(())
+            }
+        }
+    }
+
+    /// What is written to a log group that is gone makes another one, without tags, or is lost.
+    fn nobody_writes_to(&self, id: LogGroupId) {
+        match id {
+            LogGroupId::Function(function) => {
                 let writes = self.held.functions.get(&function).is_some_and(|found| self.owner.owns(&found.tags));
                 assert!(!writes, "the log group of {function} was deleted before its function");
-                self.held.log_groups.remove(&function);
-                Ok(())
+            }
+            LogGroupId::AccessLogs => {
+                let arn = self.names.log_group_arn(id);
+                let mut logs =
+                    self.held.apis.iter().flat_map(|api| &api.stages).filter_map(|it| it.access_logs.as_ref());
+                assert!(!logs.any(|logs| logs.destination_arn == arn), "a stage still writes to the log group");
             }
         }
     }
@@ -99,14 +115,14 @@ impl World {
     fn log_group(
         &mut self,
         operation: &'static str,
-        function: Function,
+        id: LogGroupId,
         name: &str,
     ) -> Result<&mut LogGroupState, CloudError> {
-        assert_eq!(name, self.names.log_group(function));
-        let Some(found) = self.held.log_groups.get(&function) else {
+        assert_eq!(name, self.names.log_group(id));
+        let Some(found) = self.held.log_groups.get(&id) else {
             return Err(refusal(operation, name, Kind::NotFound, "The specified log group does not exist."));
         };
         self.must_own(name, &found.tags);
-        Ok(self.held.log_groups.get_mut(&function).unwrap())
+        Ok(self.held.log_groups.get_mut(&id).unwrap())
     }
 }

@@ -24,12 +24,17 @@ impl World {
                     has_other_stream: false,
                     ttl_attribute: None,
                     is_protected: table.is_protected,
+                    has_recovery: Some(false),
                 };
                 self.held.tables.insert(id, state);
                 self.begin(Work::Table(id), self.pace.table);
                 Ok(())
             }
             TableStep::SetStream { name, on } => self.set_stream(id, name, *on),
+            TableStep::SetRecovery { name, on } => {
+                self.active_table("UpdateContinuousBackups", id, name)?.has_recovery = Some(*on);
+                Ok(())
+            }
             TableStep::SetTtl { name, attribute, on } => self.set_ttl(id, name, attribute, *on),
             TableStep::SetProtection { name, on } => {
                 self.active_table("UpdateTable", id, name)?.is_protected = *on;

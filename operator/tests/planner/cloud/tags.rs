@@ -82,9 +82,9 @@ impl World {
                 assert_eq!(*name, names.function(*function));
                 Some(&mut self.held.roles.get_mut(function)?.tags)
             }
-            Tagged::LogGroup { function, arn } => {
-                assert_eq!(*arn, names.log_group_arn(*function));
-                Some(&mut self.held.log_groups.get_mut(function)?.tags)
+            Tagged::LogGroup { id, arn } => {
+                assert_eq!(*arn, names.log_group_arn(*id));
+                Some(&mut self.held.log_groups.get_mut(id)?.tags)
             }
             Tagged::Function { function, arn } => {
                 assert_eq!(*arn, names.function_arn(*function));

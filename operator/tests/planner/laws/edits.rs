@@ -23,6 +23,7 @@ const EDITS: &[(&str, &[&str])] = &[
     ),
     ("connections: {ttlSeconds: 9000}", &["~ function routes configuration"]),
     ("connections: {deletionProtection: true}", &["~ table connections deletion protection on"]),
+    ("connections: {pointInTimeRecovery: true}", &["~ table connections point-in-time recovery on"]),
     ("gateway: {throttling: {rateLimit: 11}}", &["~ stage prod"]),
     ("gateway: {throttling: {burstLimit: 12}}", &["~ stage prod"]),
     ("presence: {source: Both}", &["~ function watchdog configuration"]),
@@ -62,8 +63,6 @@ const EDITS: &[(&str, &[&str])] = &[
             "~ log group watchdog retention 30 days",
         ],
     ),
-    // Accepted but without effect in this version.
-    ("connections: {pointInTimeRecovery: true}", &[]),
     ("pusher: {maxRate: 10}", &["~ function pusher configuration"]),
     ("export: {configMapName: addresses}", &[]),
     ("suspend: true", &[]),
@@ -95,7 +94,7 @@ fn an_edit_makes_exactly_its_calls_and_so_does_taking_it_back() {
 
 /// The call that takes a call back.
 fn back(line: &str) -> String {
-    line.replace("protection on", "protection off").replace("30 days", "14 days")
+    line.replace("protection on", "protection off").replace("recovery on", "recovery off").replace("30 days", "14 days")
 }
 
 #[test]

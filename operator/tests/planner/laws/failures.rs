@@ -93,7 +93,7 @@ fn one_part_that_is_denied_holds_up_no_independent_part() {
 
 #[test]
 fn a_time_to_live_that_may_not_be_changed_yet_holds_up_nothing_else() {
-    let (fixture, tagged) = (stack(""), stack("tags: {cost: c-43}"));
+    let (fixture, tagged) = (stack(""), stack("{tags: {cost: c-43}, connections: {pointInTimeRecovery: true}}"));
     let cloud = settled(&fixture, Pace::INSTANT);
     cloud.change(|world| {
         world.held.tables.get_mut(&TableId::Connections).unwrap().ttl_attribute = None;
@@ -102,8 +102,28 @@ fn a_time_to_live_that_may_not_be_changed_yet_holds_up_nothing_else() {
     for _ in 0..5 {
         crate::passes::pass(&cloud, &tagged.desired);
     }
-    assert_eq!(cloud.held().tables[&TableId::Connections].tags["cost"], "c-43");
+    let table = &cloud.held().tables[&TableId::Connections];
+    assert_eq!((table.tags["cost"].as_str(), table.has_recovery), ("c-43", Some(true)));
     cloud.change(|world| world.denied = None);
     settle(&cloud, &tagged.desired);
     assert_whole(&cloud, &tagged);
+}
+
+#[test]
+fn what_dynamodb_does_not_tell_of_a_new_table_is_waited_for_and_holds_up_nothing_else() {
+    let (fixture, wanted) = (stack(""), stack("{tags: {cost: c-43}, connections: {pointInTimeRecovery: true}}"));
+    let cloud = settled(&fixture, Pace::INSTANT);
+    let recovery = |known| {
+        cloud.change(|world| world.held.tables.get_mut(&TableId::Connections).unwrap().has_recovery = known);
+    };
+    recovery(None);
+    for _ in 0..4 {
+        crate::passes::pass(&cloud, &wanted.desired);
+    }
+    let plan = crate::passes::look_at(&cloud, &wanted.desired).plan.to_string();
+    assert_eq!(plan, "… point-in-time recovery of table connections is not known yet\n");
+    recovery(Some(false));
+    settle(&cloud, &wanted.desired);
+    assert_eq!(cloud.held().tables[&TableId::Connections].has_recovery, Some(true));
+    assert_whole(&cloud, &wanted);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sumu_contract::Function;
 use sumu_operator::observed::{ApiState, Observed, ResourceId, SourceState};
-use sumu_operator::stack::name::{OWNER_TAG, QueueId, TableId, TopicId};
+use sumu_operator::stack::name::{LogGroupId, OWNER_TAG, QueueId, TableId, TopicId};
 
 use crate::cloud::{MemoryCloud, Pace};
 use crate::fixtures::{Fixture, stack};
@@ -12,17 +12,17 @@ use crate::laws::{assert_whole, settled};
 use crate::passes::{empty, look_at, pass, settle};
 
 /// What makes a stack have everything that it can have.
-const EVERYTHING: &str = "presence: {gracePeriodSeconds: 30}";
+const EVERYTHING: &str = "{presence: {gracePeriodSeconds: 30}, gateway: {accessLogs: {}}}";
 
 /// Everything that has a name of ours.
 fn named() -> Vec<ResourceId> {
     let tables = TableId::ALL.iter().copied().map(ResourceId::Table);
     let queues = QueueId::ALL.iter().copied().map(ResourceId::Queue);
     let topics = TopicId::ALL.iter().copied().map(ResourceId::Topic);
-    let functions = Function::ALL.into_iter().flat_map(|function| {
-        [ResourceId::LogGroup(function), ResourceId::Role(function), ResourceId::Function(function)]
-    });
-    tables.chain(queues).chain(topics).chain(functions).collect()
+    let log_groups = LogGroupId::all().map(ResourceId::LogGroup);
+    let functions =
+        Function::ALL.into_iter().flat_map(|function| [ResourceId::Role(function), ResourceId::Function(function)]);
+    tables.chain(queues).chain(topics).chain(log_groups).chain(functions).collect()
 }
 
 /// The thing as it is in `from`, and nothing else.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use sumu_contract::Function;
 use sumu_operator::observed::{Observed, Readiness};
-use sumu_operator::stack::name::{QueueId, TableId, TopicId};
+use sumu_operator::stack::name::{LogGroupId, QueueId, TableId, TopicId};
 
 use crate::cloud::{Fault, Pace, World};
 use crate::fixtures::stack;
@@ -57,7 +57,7 @@ fn every_subset_of_queues_and_topics_is_completed() {
 fn every_subset_of_each_function_is_completed() {
     for function in Function::ALL {
         settles_without_each_subset(&[
-            &|held| drop(held.log_groups.remove(&function)),
+            &|held| drop(held.log_groups.remove(&LogGroupId::Function(function))),
             &|held| held.roles.get_mut(&function).into_iter().for_each(|role| role.policy = None),
             &|held| drop(held.roles.remove(&function)),
             &|held| held.functions.get_mut(&function).into_iter().for_each(|found| found.permissions.clear()),

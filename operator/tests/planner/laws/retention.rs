@@ -52,7 +52,7 @@ fn the_tags_that_are_taken_off_are_those_that_say_whose_a_thing_is() {
 #[test]
 fn a_retained_stack_loses_our_tags_and_nothing_else() {
     for pace in [Pace::INSTANT, Pace::SLOW] {
-        let fixture = stack("presence: {gracePeriodSeconds: 30}");
+        let fixture = stack("{presence: {gracePeriodSeconds: 30}, gateway: {accessLogs: {}}}");
         let cloud = settled(&fixture, pace);
         let (before, made) = (cloud.held(), cloud.calls());
         empty(&cloud, &retained(&fixture));

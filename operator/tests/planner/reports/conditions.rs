@@ -239,12 +239,13 @@ fn a_protected_table_that_stops_a_deletion_is_the_reason() {
 
 #[test]
 fn fields_without_effect_are_admitted_beside_ready() {
-    let mut fixture = stack("{gateway: {accessLogs: {enabled: true}}, connections: {pointInTimeRecovery: true}}");
+    let mut fixture =
+        stack("messages: {subscriptions: [{protocol: sqs, endpoint: 'arn:x'}], consumers: [{functionArn: 'arn:y'}]}");
     let (_, last) = after_passes(&fixture, Pace::INSTANT, SETTLED);
     let status = report_pass(&mut fixture, &last, NOON);
     let (state, _, message) = ready(&status);
     assert_eq!(state, True, "it does all that it can");
-    assert!(message.contains("spec.connections.pointInTimeRecovery, spec.gateway.accessLogs"), "{message}");
+    assert!(message.contains("spec.messages.subscriptions, spec.messages.consumers"), "{message}");
     assert_eq!(condition(&status, SPEC_IN_EFFECT).status, False);
 }
 

@@ -73,6 +73,14 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         operations: &["UpdateTable"],
         act: Act::Refuse(|call, facts| stream(call, facts).boxed()),
     },
+    Rule {
+        name: "table-recovery-not-yet",
+        says: "A table that was just made neither tells nor takes point-in-time recovery, for as long again as that took.",
+        source: "DynamoDB API Reference, UpdateContinuousBackups: ContinuousBackupsUnavailableException; measured: 1 to 3 s",
+        service: Service::DynamoDb,
+        operations: &["DescribeContinuousBackups", "UpdateContinuousBackups"],
+        act: Act::RefuseAtOnce(recovery_not_yet),
+    },
 ];
 
 fn states(call: &Call, facts: &Facts, answer: Answer) -> Answer {
@@ -158,4 +166,18 @@ async fn stream(call: &Call, facts: &Facts) -> Found {
         (false, false) => refuse(400, INVALID, format!("Table has no stream to disable: {name}")),
         _ => Ok(None),
     }
+}
+
+fn recovery_not_yet(call: &Call, facts: &Facts) -> Option<Refusal> {
+    let name = last(call.text("TableName"));
+    let made = facts.memory().tables.get(name).filter(|passage| passage.state == "CREATING")?.until;
+    if Instant::now() >= made + facts.pace.table {
+        return None;
+    }
+    Some(if call.is_read() {
+        Refusal::new(400, "TableNotFoundException", format!("Table not found: {name}"))
+    } else {
+        let message = format!("Backups are being enabled for the table: {name}. Please retry later");
+        Refusal::new(400, "ContinuousBackupsUnavailableException", message)
+    })
 }

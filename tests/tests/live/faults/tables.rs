@@ -92,6 +92,21 @@ fn a_time_to_live_in_its_cool_down_leaves_a_stack_that_works_and_says_so() -> Re
 }
 
 #[test]
+fn a_recovery_that_a_new_table_does_not_take_yet_is_switched_on_once_it_does() -> Result<()> {
+    scene("backups").spec(json!({"connections": {"pointInTimeRecovery": true}})).play_from_the_start(async |scene| {
+        let told = "Backups are being enabled for the table: T. Please retry later";
+        let refused = Act::refuse(400, "ContinuousBackupsUnavailableException", told);
+        let refused = inject_one(scene, DynamoDb, "UpdateContinuousBackups", When::Calls(1, 2), refused);
+        scene.apply().await?;
+        becomes_whole(scene, 3).await?;
+        ensure_eq!(count(scene, DynamoDb, "UpdateContinuousBackups"), 3, "calls of UpdateContinuousBackups");
+        let table = scene.text("/connectionsTable/name")?;
+        ensure_eq!(scene.backend()?.recovery(table).await?, "ENABLED", "recovery");
+        ensure_hit(&[("UpdateContinuousBackups", &refused)])
+    })
+}
+
+#[test]
 fn a_time_to_live_that_is_on_already_or_comes_on_for_an_hour_is_on() -> Result<()> {
     scene("enabling").play_from_the_start(async |scene| {
         // The SDK asks again and is told "TimeToLive is already enabled".

@@ -11,8 +11,8 @@ use sumu_tests::{Context, Result, ensure, eventually};
 
 use crate::scene::{Scene, change_of_every_part, ensure_complete, ensure_complete_but};
 
-/// What the change adds: the queue for departures, and what feeds the watchdog from it.
-const CHANGED: [(&str, usize); 2] = [("event source", 4), ("queue", 8)];
+/// What the change adds: the queue for departures, what feeds the watchdog from it, and the log group of access logs.
+const CHANGED: [(&str, usize); 3] = [("event source", 4), ("log group", 5), ("queue", 8)];
 
 /// Between what the operator is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

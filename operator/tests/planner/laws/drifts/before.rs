@@ -97,6 +97,11 @@ pub(super) const TABLES: &[Drift] = &[
         repair: &["~ table presence deletion protection off"],
     },
     Drift {
+        name: "the connections table can be restored to any moment",
+        change: |world| table(world, Connections, |table| table.has_recovery = Some(true)),
+        repair: &["~ table connections point-in-time recovery off"],
+    },
+    Drift {
         name: "a table's tag",
         change: |world| table(world, Presence, |table| retag(&mut table.tags)),
         repair: &["~ table presence tags cost"],

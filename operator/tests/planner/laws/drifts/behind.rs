@@ -6,6 +6,7 @@ use sumu_operator::observed::{
     ApiState, AuthorizerState, FunctionState, IntegrationState, LogGroupState, RoleState, RouteState, SourceState,
     StageState,
 };
+use sumu_operator::stack::name::LogGroupId;
 use sumu_operator::sumu_stack::Architecture;
 
 use super::{Drift, retag};
@@ -16,7 +17,7 @@ fn role(world: &mut World, id: Function, change: impl FnOnce(&mut RoleState)) {
 }
 
 fn log_group(world: &mut World, id: Function, change: impl FnOnce(&mut LogGroupState)) {
-    world.held.log_groups.get_mut(&id).map(change);
+    world.held.log_groups.get_mut(&LogGroupId::Function(id)).map(change);
 }
 
 fn function(world: &mut World, id: Function, change: impl FnOnce(&mut FunctionState)) {
@@ -81,7 +82,7 @@ pub(super) const ROLES: &[Drift] = &[
     },
     Drift {
         name: "a log group is gone",
-        change: |world| drop(world.held.log_groups.remove(&Routes)),
+        change: |world| drop(world.held.log_groups.remove(&LogGroupId::Function(Routes))),
         repair: &["+ log group routes (/aws/lambda/P-routes)", "~ log group routes retention 14 days"],
     },
     Drift {
@@ -403,6 +404,7 @@ pub(super) const STAGE: &[Drift] = &[
                 rate_limit: None,
                 burst_limit: None,
                 deploys_itself: false,
+                access_logs: None,
             };
             api(world, |api| {
                 api.stages.retain(|stage| stage.name != "test");
@@ -410,6 +412,11 @@ pub(super) const STAGE: &[Drift] = &[
             });
         },
         repair: &["- stage test"],
+    },
+    Drift {
+        name: "the stage logs to a log group of ours that nobody wants",
+        change: |world| world.log_unasked(),
+        repair: &["~ stage prod access logs off", "- log group access-logs"],
     },
     Drift {
         name: "a second deployment of the same",
