@@ -89,9 +89,9 @@ impl Packages {
     #[must_use]
     pub fn unknown() -> Self {
         let each = ARCHITECTURES.into_iter().flat_map(|of| Function::ALL.map(|function| (of, function)));
-        Self::of(
-            each.map(|(of, function)| (of, function, Package { place: Place::File(PathBuf::new()), code_sha256: String::new() })),
-        )
+        Self::of(each.map(|(of, function)| {
+            (of, function, Package { place: Place::File(PathBuf::new()), code_sha256: String::new() })
+        }))
     }
 
     /// Whether there is no package at all.
