@@ -1,6 +1,7 @@
 //! The command line. Every flag has an environment variable.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,8 +33,11 @@ pub enum Command {
     Reference,
     /// Pack the functions' executables as the operator uploads them.
     Package(PackageArguments),
-    /// Print the IAM policy that the operator needs, as JSON.
+    /// Print the IAM policy that the operator needs, or those of a stack's functions, as JSON.
     Iam(IamArguments),
+    /// Print what would change in AWS, and change nothing.
+    #[command(args_override_self = true)]
+    Plan(PlanArguments),
 }
 
 /// Settings of `run`.
@@ -43,6 +47,42 @@ pub struct RunArguments {
     #[arg(long, visible_alias = "namespace", env = "SUMU_NAMESPACES", value_parser = namespaces)]
     pub namespaces: Option<Namespaces>,
 
+    /// Where stacks are, and what the operator brings along for them.
+    #[command(flatten)]
+    pub provision: ProvisionArguments,
+
+    /// Seconds between two looks at a settled stack, give or take a tenth.
+    #[arg(long, env = "SUMU_RESYNC_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub resync_seconds: u64,
+
+    /// How many stacks are worked on at once.
+    #[arg(long, env = "SUMU_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub concurrency: u16,
+
+    /// Where `/metrics`, `/healthz` and `/readyz` are served: an address with a port, or `off`.
+    #[arg(long, env = "SUMU_METRICS_ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen_address)]
+    pub metrics_address: Listen,
+
+    /// Whether several operators agree on one that works, by a Lease.
+    #[arg(long, env = "SUMU_LEADER_ELECTION", value_enum, default_value_t = LeaderElection::Auto)]
+    pub leader_election: LeaderElection,
+
+    /// Namespace of the Lease. The operator's own when absent.
+    #[arg(long, env = "SUMU_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+
+    /// Form of the log.
+    #[arg(long, env = "SUMU_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+
+    /// What is logged, for example `info` or `sumu_operator=debug`, which shows every plan.
+    #[arg(long, env = "SUMU_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// Where stacks are, and what the operator brings along for them.
+#[derive(Debug, Args)]
+pub struct ProvisionArguments {
     /// Region of stacks that name none.
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
     pub region: String,
@@ -74,34 +114,35 @@ pub struct RunArguments {
     /// Folder with the functions' packages: `<architecture>/<function>.zip`.
     #[arg(long, env = "SUMU_FUNCTIONS_DIR", default_value = "/functions")]
     pub functions_dir: PathBuf,
+}
 
-    /// Seconds between two looks at a settled stack, give or take a tenth.
-    #[arg(long, env = "SUMU_RESYNC_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub resync_seconds: u64,
+/// Settings of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    /// A stack of the cluster that the kubeconfig names.
+    #[arg(value_name = "NAMESPACE/NAME", value_parser = full_name, required_unless_present = "filename", conflicts_with = "filename")]
+    pub stack: Option<FullName>,
 
-    /// How many stacks are worked on at once.
-    #[arg(long, env = "SUMU_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
-    pub concurrency: u16,
+    /// A file with `SumuStack` objects, among others, as YAML or JSON; `-` is the standard input. What the cluster has under
+    /// their names is compared with it.
+    #[arg(short, long, value_name = "FILE")]
+    pub filename: Option<PathBuf>,
 
-    /// Where `/metrics`, `/healthz` and `/readyz` are served: an address with a port, or `off`.
-    #[arg(long, env = "SUMU_METRICS_ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen_address)]
-    pub metrics_address: Listen,
+    /// What would happen if the object was deleted.
+    #[arg(long)]
+    pub delete: bool,
 
-    /// Whether several operators agree on one that works, by a Lease.
-    #[arg(long, env = "SUMU_LEADER_ELECTION", value_enum, default_value_t = LeaderElection::Auto)]
-    pub leader_election: LeaderElection,
+    /// Text for people, or JSON for programs.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
 
-    /// Namespace of the Lease. The operator's own when absent.
-    #[arg(long, env = "SUMU_LEASE_NAMESPACE")]
-    pub lease_namespace: Option<String>,
+    /// Exit with 2 when not everything is in place, instead of 0.
+    #[arg(long)]
+    pub detailed_exitcode: bool,
 
-    /// Form of the log.
-    #[arg(long, env = "SUMU_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
-    pub log_format: LogFormat,
-
-    /// What is logged, for example `info` or `sumu_operator=debug`, which shows every plan.
-    #[arg(long, env = "SUMU_LOG", default_value = "info")]
-    pub log: String,
+    /// Where stacks are, and what the operator brings along for them: the same as for `run`.
+    #[command(flatten)]
+    pub provision: ProvisionArguments,
 }
 
 /// Settings of `package`.
@@ -123,17 +164,77 @@ pub struct PackageArguments {
 /// Settings of `iam`.
 #[derive(Debug, Args)]
 pub struct IamArguments {
-    /// Account in which the policy holds. Any when absent.
+    /// Print the roles of a stack's functions instead: of one in the cluster, or of those in a file.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = full_name, num_args = 0..=1)]
+    pub stack: Option<Option<FullName>>,
+
+    /// A file with `SumuStack` objects, as `plan` takes it.
+    #[arg(short, long, value_name = "FILE", requires = "stack")]
+    pub filename: Option<PathBuf>,
+
+    /// What only some stacks need, and the policy has only when it is named.
+    #[arg(long, value_enum, conflicts_with = "stack")]
+    pub with: Vec<Feature>,
+
+    /// Id of the hosted zone in which alias records of custom domains are made. Any when absent.
+    #[arg(long, default_value = "*", requires = "with")]
+    pub hosted_zone: String,
+
+    /// Account in which the policy holds. Any when absent; for a stack, the one that it is in.
     #[arg(long, default_value = "*")]
     pub account: String,
 
-    /// Region in which the policy holds. Any when absent.
+    /// Region in which the policy holds. Any when absent; for a stack, the one that it is in.
     #[arg(long, default_value = "*")]
     pub region: String,
 
     /// Partition of the account.
     #[arg(long, default_value = "aws", value_parser = ["aws", "aws-cn", "aws-us-gov"])]
     pub partition: String,
+}
+
+/// What only some stacks need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Feature {
+    /// Domain names, and records in a hosted zone.
+    CustomDomain,
+}
+
+/// In which form something is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Text for people.
+    Text,
+    /// JSON for programs.
+    Json,
+}
+
+/// Namespace and name of a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullName {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl fmt::Display for FullName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+fn full_name(text: &str) -> Result<FullName, String> {
+    let is_name = |name: &str| {
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+        !name.is_empty() && name.chars().all(is_allowed)
+    };
+    match text.split_once('/') {
+        Some((namespace, name)) if is_name(namespace) && is_name(name) => {
+            Ok(FullName { namespace: namespace.to_owned(), name: name.to_owned() })
+        }
+        _ => Err("a namespace and a name with a slash between them, or a file with --filename".to_owned()),
+    }
 }
 
 /// Whether calls are held below AWS's rates.
@@ -194,16 +295,18 @@ impl RunArguments {
         self.namespaces.iter().flat_map(|namespaces| &namespaces.0).map(String::as_str).collect()
     }
 
-    /// Where API Gateway is reached.
-    #[must_use]
-    pub fn endpoints(&self) -> Endpoints {
-        Endpoints { websocket: self.websocket_endpoint.clone(), management: self.management_endpoint.clone() }
-    }
-
     /// Time between two looks at a settled stack.
     #[must_use]
     pub const fn resync(&self) -> Duration {
         Duration::from_secs(self.resync_seconds)
+    }
+}
+
+impl ProvisionArguments {
+    /// Where API Gateway is reached.
+    #[must_use]
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints { websocket: self.websocket_endpoint.clone(), management: self.management_endpoint.clone() }
     }
 }
 
@@ -225,6 +328,31 @@ mod tests {
         let all = ["sumu-operator", "run"].iter().chain(arguments);
         let Command::Run(arguments) = Arguments::try_parse_from(all).ok()?.command else { return None };
         Some(arguments.watched().into_iter().map(ToOwned::to_owned).collect())
+    }
+
+    /// Whether a command line is taken.
+    fn is_taken(arguments: &[&str]) -> bool {
+        Arguments::try_parse_from(["sumu-operator"].iter().chain(arguments)).is_ok()
+    }
+
+    #[test]
+    fn a_plan_is_of_one_stack_of_the_cluster_or_of_a_file() {
+        assert!(is_taken(&["plan", "apps/live"]) && is_taken(&["plan", "-f", "-"]));
+        assert!(!is_taken(&["plan"]) && !is_taken(&["plan", "apps/live", "-f", "live.yaml"]));
+        for wrong in ["live", "apps/", "/live", "apps/live/more", "apps/Live", "apps/live?watch=1"] {
+            assert!(!is_taken(&["plan", wrong]), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rights_are_the_operators_or_those_of_a_stack() {
+        assert!(is_taken(&["iam"]) && is_taken(&["iam", "--with", "custom-domain", "--hosted-zone", "Z1"]));
+        assert!(is_taken(&["iam", "--stack", "apps/live"]) && is_taken(&["iam", "--stack", "-f", "live.yaml"]));
+        assert!(!is_taken(&["iam", "-f", "live.yaml"]), "it would be ignored");
+        assert!(
+            !is_taken(&["iam", "--hosted-zone", "Z1"])
+                && !is_taken(&["iam", "--stack", "a/b", "--with", "custom-domain"])
+        );
     }
 
     #[test]

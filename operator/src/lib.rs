@@ -23,6 +23,8 @@
 //! | [`status`] | what is reported | pure |
 //! | [`backoff`] | when to look again | pure |
 //! | [`controller`] | watches the API server, writes status and finalizer | I/O |
+//! | [`explain`] | what the operator would do, told before it does it | I/O |
+//! | [`permissions`] | the rights that the operator needs in AWS | pure |
 //! | [`reference`](mod@reference) | the custom resource as a page of documentation | pure |
 //! | [`packages`] | the functions' code on disk | I/O |
 //! | [`leader`] | which of several operators works | I/O |
@@ -36,6 +38,7 @@ pub mod cloud;
 pub mod controller;
 pub mod converge;
 pub mod desired;
+pub mod explain;
 pub mod leader;
 pub mod metrics;
 pub mod observed;

@@ -1,17 +1,29 @@
 //! `sumu-operator`: see `--help`.
 
+use std::future::Future;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use kube::CustomResourceExt as _;
-use sumu_operator::arguments::{Arguments, Command, IamArguments, PackageArguments};
-use sumu_operator::permissions::{self, Place};
+use sumu_operator::arguments::{Arguments, Command, PackageArguments};
 use sumu_operator::sumu_stack::SumuStack;
-use sumu_operator::{controller, packages, reference, telemetry};
+use sumu_operator::{controller, explain, packages, reference, telemetry};
+
+/// What `plan --detailed-exitcode` ends with when not everything is in place.
+const NOT_IN_PLACE: u8 = 2;
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => {
+            // Nobody is there to hear that nobody could be told.
+            let _ = told.print();
+            // Not clap's own 2, which `plan` has another meaning for.
+            return if told.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(arguments.command) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("sumu-operator: {error}");
             let mut cause = error.source();
@@ -24,7 +36,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
+fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match command {
         Command::Crd => print!("{}", serde_saphyr::to_string(&SumuStack::crd())?),
         Command::Reference => print!("{}", reference::reference()),
@@ -32,18 +44,30 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             packages::package(&from, &to, architecture)?;
             print!("{}", packages::hashes(&to, architecture)?);
         }
-        Command::Iam(IamArguments { account, region, partition }) => {
-            println!("{:#}", permissions::policy(&Place { partition, region, account }));
+        Command::Iam(arguments) if arguments.stack.is_some() => {
+            print!("{}", in_runtime(explain::roles(&arguments))??.text);
+        }
+        Command::Iam(arguments) => println!("{:#}", explain::operator_policy(&arguments)),
+        Command::Plan(arguments) => {
+            let told = in_runtime(explain::plan(&arguments))??;
+            print!("{}", told.text);
+            if arguments.detailed_exitcode && !told.is_settled {
+                return Ok(NOT_IN_PLACE.into());
+            }
         }
         Command::Run(arguments) => {
             telemetry::start(arguments.log_format, &arguments.log)?;
-            tokio::runtime::Builder::new_multi_thread()
-                // The work is waiting for AWS; more threads only cost memory.
-                .worker_threads(2)
-                .enable_all()
-                .build()?
-                .block_on(controller::run(arguments))?;
+            in_runtime(controller::run(arguments))??;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+fn in_runtime<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // The work is waiting for AWS; more threads only cost memory.
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(work))
 }

@@ -85,6 +85,21 @@ impl Packages {
         )
     }
 
+    /// Stand-ins for packages that are not at hand. They cannot be uploaded.
+    #[must_use]
+    pub fn unknown() -> Self {
+        let each = ARCHITECTURES.into_iter().flat_map(|of| Function::ALL.map(|function| (of, function)));
+        Self::of(each.map(|(of, function)| {
+            (of, function, Package { place: Place::File(PathBuf::new()), code_sha256: String::new() })
+        }))
+    }
+
+    /// Whether there is no package at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The package of a function.
     ///
     /// # Errors

@@ -35,7 +35,33 @@ impl Place {
 /// The policy of the operator's role.
 #[must_use]
 pub fn policy(place: &Place) -> Document {
-    Document::of(storage(place).into_iter().chain(roles(place)).chain(functions(place)).chain(gateway(place)))
+    Document::of(always(place))
+}
+
+/// The same with the rights that stacks with a custom domain need beside. `hosted_zone` is the id of the hosted zone in
+/// which alias records are made; `*` stands for any.
+#[must_use]
+pub fn policy_with_custom_domain(place: &Place, hosted_zone: &str) -> Document {
+    Document::of(always(place).chain(custom_domain(place, hosted_zone)))
+}
+
+fn always(place: &Place) -> impl Iterator<Item = Statement> {
+    storage(place).into_iter().chain(roles(place)).chain(functions(place)).chain(gateway(place))
+}
+
+/// Not for everybody: whoever has these can lead a name of the account's elsewhere.
+fn custom_domain(place: &Place, hosted_zone: &str) -> Vec<Statement> {
+    let names = ["/domainnames", "/domainnames/*"].map(|path| place.gateway(path));
+    let actions = ["GET", "POST", "PATCH", "DELETE"].map(|method| format!("apigateway:{method}"));
+    vec![
+        Statement::allow("DomainNames", actions, names),
+        allow(
+            "Records",
+            "route53",
+            "ListResourceRecordSets ChangeResourceRecordSets",
+            format!("arn:{}:route53:::hostedzone/{hosted_zone}", place.partition),
+        ),
+    ]
 }
 
 fn storage(place: &Place) -> Vec<Statement> {

@@ -1,12 +1,20 @@
 //! The operator as a process: the program that is shipped, started as it is in a cluster but for the addresses.
 
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 
 use crate::guard::{Guarded, Program};
+use crate::poll::within;
 use crate::testbed::Testbed;
 use crate::{Context, Result, workspace};
+
+/// How long a command that only tells something may take.
+const TOLD_WITHIN: Duration = Duration::from_secs(90);
 
 /// How to start the operator. The default looks after all namespaces with the operator's own defaults.
 #[derive(Clone, Debug, Default)]
@@ -147,6 +155,62 @@ impl Operator {
         let resident = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
         Ok(resident.trim().trim_end_matches("kB").trim().parse()?)
     }
+}
+
+/// What a command of the operator's has told.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+/// Runs a command of the operator's that ends by itself, such as `plan`, with `input` on its standard input.
+///
+/// `settings` say with which kubeconfig, access key and further arguments.
+pub async fn tell(testbed: &Testbed, settings: &Settings, arguments: &[&str], input: &str) -> Result<Told> {
+    let kubeconfig = settings.kubeconfig.clone().unwrap_or_else(|| testbed.kubernetes().kubeconfig());
+    let what = format!("sumu-operator {}", arguments.join(" "));
+    within(TOLD_WITHIN, &what, async {
+        let mut command = Command::new(workspace::program("sumu-operator")?);
+        command
+            .args(arguments)
+            .args(&settings.arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(testbed.aws().variables())
+            .env("KUBECONFIG", kubeconfig)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        // A real account has keys of its own.
+        if let Some(key) = settings.key.as_deref().filter(|_| testbed.aws().account().is_none()) {
+            command.env("AWS_ACCESS_KEY_ID", key);
+        }
+        let mut child = command.spawn()?;
+        let mut stdin = child.stdin.take().context("it has no input")?;
+        // One that does not read its input has closed it.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let output = child.wait_with_output().await?;
+        Ok(Told {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    })
+    .await
+}
+
+/// What the operator must know to look at stacks as [`Operator::start`] does.
+pub fn provision(testbed: &Testbed) -> Result<Vec<String>> {
+    let functions = testbed.functions()?.to_string_lossy().into_owned();
+    let fixed = ["--region", testbed.aws().region(), "--functions-dir", &functions].map(ToOwned::to_owned);
+    Ok(fixed.into_iter().chain(addresses(testbed)).collect())
 }
 
 /// Where AWS and its WebSockets are; AWS's own addresses are the operator's defaults.

@@ -26,6 +26,8 @@ mod elsewhere;
 mod ends;
 #[path = "live/events.rs"]
 mod events;
+#[path = "live/explain.rs"]
+mod explain;
 #[path = "live/export.rs"]
 mod export;
 #[path = "live/faults.rs"]

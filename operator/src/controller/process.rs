@@ -44,8 +44,9 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
         let served = serve(address, Arc::clone(&metrics), Arc::clone(&readiness)).await;
         served.map_err(|source| Error::Serve { address, source })?;
     }
-    let packages = Packages::load(&arguments.functions_dir)
-        .map_err(|source| Error::Packages { folder: arguments.functions_dir.display().to_string(), source })?;
+    let aws = &arguments.provision;
+    let packages = Packages::load(&aws.functions_dir)
+        .map_err(|source| Error::Packages { folder: aws.functions_dir.display().to_string(), source })?;
     let client = Client::try_default().await.map_err(Error::Connect)?;
     let watched = arguments.watched();
     let places = places(&client, &watched);
@@ -57,9 +58,9 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     let context = Arc::new(Context {
         events: Events::new(client.clone(), Arc::clone(&metrics)),
         client,
-        clouds: Clouds::new(arguments.aws_endpoint_url.clone(), arguments.aws_pacing == Pacing::On),
-        provision: Provision { packages, endpoints: arguments.endpoints() },
-        default_region: arguments.region.clone(),
+        clouds: Clouds::new(aws.aws_endpoint_url.clone(), aws.aws_pacing == Pacing::On),
+        provision: Provision { packages, endpoints: aws.endpoints() },
+        default_region: aws.region.clone(),
         resync: arguments.resync(),
         memory: Memory::default(),
         metrics: Arc::clone(&metrics),
@@ -69,7 +70,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     info!(
         version = env!("CARGO_PKG_VERSION"),
         namespaces = if watched.is_empty() { "all".to_owned() } else { watched.join(",") },
-        region = arguments.region,
+        region = aws.region,
         "operator started"
     );
     let work = places.into_iter().map(|place| work(place, Arc::clone(&context)));

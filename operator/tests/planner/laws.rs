@@ -14,6 +14,7 @@ mod in_use;
 mod nets;
 mod partial;
 mod presence;
+mod rehearsal;
 mod retention;
 mod settled;
 

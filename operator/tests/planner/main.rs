@@ -8,6 +8,7 @@
 //! | [`laws`] | what must hold whatever happens |
 //! | [`stories`] | plans as people read them |
 //! | [`reports`] | conditions and status |
+//! | [`previews`] | what `sumu-operator plan` and `iam --stack` tell |
 
 #![expect(
     clippy::unwrap_used,
@@ -20,5 +21,6 @@ mod cloud;
 mod fixtures;
 mod laws;
 mod passes;
+mod previews;
 mod reports;
 mod stories;

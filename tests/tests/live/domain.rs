@@ -9,6 +9,7 @@ use sumu_tests::gateway::fault::{Act, Calls, Fault};
 use sumu_tests::stack::{self, Stack, condition};
 use sumu_tests::{Context, Result, certificate, ensure, ensure_eq, eventually};
 
+use crate::permissions::limit_with_custom_domain;
 use crate::scene::{Scene, scene, text};
 
 /// How long it may take until a domain name is gone: API Gateway takes one such call in 30 s.
@@ -107,6 +108,7 @@ async fn push(scene: &Scene, status: &Value, client: &mut Client, data: &str) ->
 fn clients_come_by_a_domain_name_of_the_stacks_own_until_it_is_taken_away() -> Result<()> {
     scene("domain").resync_seconds(2).play_from_the_start(async |scene| {
         let outside = Outside::of(scene).await?;
+        limit_with_custom_domain(scene, &outside.zone)?;
         scene.change(&json!({"gateway": {"customDomain": {
             "domainName": outside.name,
             "certificateArn": outside.certificate(scene).await?,
@@ -143,6 +145,9 @@ fn clients_come_by_a_domain_name_of_the_stacks_own_until_it_is_taken_away() -> R
         scene.edit(json!({"gateway": {"customDomain": null}})).await?;
         ensure!(outside.domain().await?.is_none(), "the domain name is still there");
         ensure_eq!(outside.records().await?, [], "the records that are left");
+        let needed = scene.testbed.aws().gateway().needed(scene.key());
+        let of_records = needed.iter().filter(|action| action.starts_with("route53:")).count();
+        ensure_eq!(of_records, 2, "rights on records that it needed: {needed:?}");
         ensure!(scene.status["customDomain"].is_null(), "it is still told: {}", scene.status["customDomain"]);
         let own = front.websocket_url(scene.text("/apiId")?, scene.text("/stageName")?);
         ensure_eq!(scene.text("/endpoint")?, own, "where clients connect without it");

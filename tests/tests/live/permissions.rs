@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use sumu_operator::desired::policy::Document;
-use sumu_operator::permissions::{Place, policy};
+use sumu_operator::permissions::{Place, policy, policy_with_custom_domain};
 use sumu_tests::aws::{ACCOUNT, REGION};
 use sumu_tests::{Context, Result, ensure_eq, workspace};
 
@@ -38,6 +38,13 @@ pub fn limit(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
+/// The same with what is printed for stacks with a custom domain, whose records are in a hosted zone.
+pub fn limit_with_custom_domain(scene: &Scene, zone: &str) -> Result<()> {
+    let policy = policy_with_custom_domain(&place(REGION, ACCOUNT), zone);
+    scene.testbed.aws().gateway().limit(scene.key(), serde_json::from_str(&policy.text())?);
+    Ok(())
+}
+
 /// Those of [`ENDS`] that the scene's operator has needed.
 pub fn needed_for_the_end(scene: &Scene) -> Vec<&'static str> {
     let needed = scene.testbed.aws().gateway().needed(scene.key());
@@ -48,7 +55,11 @@ pub fn needed_for_the_end(scene: &Scene) -> Vec<&'static str> {
 pub const FOR_RETAINING: usize = ENDS.len() - 1;
 
 fn printed(region: &str, account: &str) -> Document {
-    policy(&Place { partition: "aws".into(), region: region.into(), account: account.into() })
+    policy(&place(region, account))
+}
+
+fn place(region: &str, account: &str) -> Place {
+    Place { partition: "aws".into(), region: region.into(), account: account.into() }
 }
 
 /// All actions of a policy.
@@ -120,11 +131,18 @@ async fn change_what_is_left(scene: &Scene, prefix: &str) -> Result<()> {
 #[test]
 fn the_documents_policy_is_the_one_that_is_printed() -> Result<()> {
     let document = std::fs::read_to_string(workspace::root().join("docs/permissions.md"))?;
-    let policy = document.split("```json").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default();
+    let mut blocks = document.split("```json").skip(1).filter_map(|rest| rest.split("```").next());
+    let policy = Document::parse(blocks.next().context("no policy")?);
     ensure_eq!(
-        Document::parse(policy),
+        policy,
         printed("REGION", "ACCOUNT"),
         "docs/permissions.md, whose text is `sumu-operator iam --region REGION --account ACCOUNT`"
+    );
+    let statements = format!(r#"{{"Version":"2012-10-17","Statement":{}}}"#, blocks.next().context("no statements")?);
+    ensure_eq!(
+        policy.completed_by(&Document::parse(&statements)),
+        Some(policy_with_custom_domain(&place("REGION", "ACCOUNT"), "ZONE")),
+        "docs/permissions.md, whose second text is added by `--with custom-domain --hosted-zone ZONE`"
     );
     Ok(())
 }

@@ -136,6 +136,11 @@ impl Scene {
         merge(&mut self.manifest["spec"], spec);
     }
 
+    /// The manifest that will be applied, or was.
+    pub const fn manifest(&self) -> &Value {
+        &self.manifest
+    }
+
     /// Applies the stack's manifest.
     pub async fn apply(&mut self) -> Result<()> {
         self.measured = Some(Measured { applied: Instant::now(), ready: None });

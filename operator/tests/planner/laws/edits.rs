@@ -9,7 +9,7 @@ use crate::laws::{assert_whole, settled};
 use crate::passes::settle;
 
 /// Edits of the spec, each with its calls.
-const EDITS: &[(&str, &[&str])] = &[
+pub(super) const EDITS: &[(&str, &[&str])] = &[
     (
         "authorizer: {issuers: [{jwksUri: 'https://other.example/keys', issuer: them, audiences: [us]}]}",
         &["~ function authorizer configuration"],
