@@ -15,6 +15,7 @@ use crate::observed::Observed;
 pub fn loss(step: &Step, observed: &Observed) -> Option<String> {
     match step {
         Step::Table(_, TableStep::Delete { .. }) => Some("its rows".into()),
+        Step::Table(_, TableStep::SetRecovery { on: false, .. }) => Some("its backups of the last days".into()),
         Step::Queue(id, QueueStep::Delete { .. }) => match observed.queues.get(id)?.messages() {
             0 => None,
             1 => Some("1 message".into()),
@@ -35,6 +36,7 @@ pub fn loss(step: &Step, observed: &Observed) -> Option<String> {
         | Step::Source(..)
         | Step::Gateway(_)
         | Step::Domain(_)
+        | Step::AccessLogs(_)
         | Step::Tag(..)
         | Step::Untag(..) => None,
     }

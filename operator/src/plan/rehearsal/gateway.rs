@@ -3,7 +3,7 @@
 use super::{NEW, Supposed};
 use crate::desired::gateway::{AUTHORIZER_NAME, INTEGRATION_NAME, RESPONSE_KEY, ROUTE_SELECTION};
 use crate::observed::{ApiState, AuthorizerState, DeploymentState, IntegrationState, RouteState, StageState};
-use crate::plan::step::{GatewayStep, RouteInput, StageInput};
+use crate::plan::step::{AccessLogStep, GatewayStep, RouteInput, StageInput};
 
 impl Supposed {
     pub(super) fn gateway(&mut self, step: &GatewayStep) {
@@ -103,7 +103,7 @@ fn change_what_is_served(api: &mut ApiState, step: &GatewayStep) {
         GatewayStep::CreateStage { stage, .. } => api.stages.push(stage_of(stage)),
         GatewayStep::UpdateStage { stage, .. } => {
             for found in api.stages.iter_mut().filter(|found| found.name == stage.name) {
-                *found = stage_of(stage);
+                *found = StageState { access_logs: found.access_logs.take(), ..stage_of(stage) };
             }
         }
         GatewayStep::StopAutoDeploy { name, .. } => {
@@ -114,6 +114,20 @@ fn change_what_is_served(api: &mut ApiState, step: &GatewayStep) {
         GatewayStep::DeleteStage { name, .. } => api.stages.retain(|found| found.name != *name),
         // Of the API itself, or done above.
         _ => {}
+    }
+}
+
+impl Supposed {
+    pub(super) fn access_logs(&mut self, step: &AccessLogStep) {
+        let (AccessLogStep::Set { api_id, stage, .. } | AccessLogStep::Remove { api_id, stage }) = step;
+        let logs = match step {
+            AccessLogStep::Set { logs, .. } => Some(logs.clone()),
+            AccessLogStep::Remove { .. } => None,
+        };
+        let apis = self.world.apis.iter_mut().filter(|api| api.id == *api_id);
+        for found in apis.flat_map(|api| &mut api.stages).filter(|found| found.name == *stage) {
+            found.access_logs.clone_from(&logs);
+        }
     }
 }
 
@@ -137,5 +151,6 @@ fn stage_of(stage: &StageInput) -> StageState {
         deploys_itself: false,
         rate_limit: Some(*rate_limit),
         burst_limit: Some(*burst_limit),
+        access_logs: None,
     }
 }

@@ -1,14 +1,10 @@
 //! What calls to DynamoDB, SQS, SNS and CloudWatch Logs lead to.
 
-use std::collections::BTreeMap;
-
-use sumu_contract::Function;
-
 use super::{NEW, Supposed};
 use crate::desired::Desired;
 use crate::observed::{LogGroupState, QueueState, SubscriptionState, TableState, TopicState};
 use crate::plan::step::{LogGroupStep, QueueStep, TableStep, TopicStep};
-use crate::stack::name::{QueueId, TableId, TopicId};
+use crate::stack::name::{LogGroupId, QueueId, TableId, TopicId};
 
 /// How many messages SQS counts: all of them, delayed ones, and those that are being worked off.
 const COUNTS: [&str; 3] =
@@ -29,6 +25,7 @@ impl Supposed {
                     has_other_stream: false,
                     ttl_attribute: None,
                     is_protected: table.is_protected,
+                    has_recovery: Some(false),
                 };
                 tables.insert(id, state);
             }
@@ -41,6 +38,7 @@ impl Supposed {
                 table.ttl_attribute = on.then(|| attribute.clone());
             }
             (TableStep::SetProtection { on, .. }, Some(table)) => table.is_protected = *on,
+            (TableStep::SetRecovery { on, .. }, Some(table)) => table.has_recovery = Some(*on),
             (_, None) => {}
         }
     }
@@ -57,6 +55,8 @@ impl Supposed {
                 "UPDATING" => table.ttl_attribute = ttl_attribute.map(ToOwned::to_owned),
                 _ => continue,
             }
+            let has_recovery = table.status == "UPDATING" && wanted.get(id).is_some_and(|table| table.has_recovery);
+            table.has_recovery.get_or_insert(has_recovery);
             // Neither are tags, which a table has from its creation on.
             table.tags.extend(tags.clone());
             table.status = "ACTIVE".into();
@@ -117,13 +117,13 @@ impl Supposed {
         }
     }
 
-    pub(super) fn log_group(&mut self, function: Function, step: &LogGroupStep) {
-        let groups: &mut BTreeMap<Function, LogGroupState> = &mut self.world.log_groups;
-        match (step, groups.get_mut(&function)) {
+    pub(super) fn log_group(&mut self, id: LogGroupId, step: &LogGroupStep) {
+        let groups = &mut self.world.log_groups;
+        match (step, groups.get_mut(&id)) {
             (LogGroupStep::Create { name: _, tags }, _) => {
-                groups.insert(function, LogGroupState { tags: tags.clone(), retention_days: None });
+                groups.insert(id, LogGroupState { tags: tags.clone(), retention_days: None });
             }
-            (LogGroupStep::Delete { .. }, _) => drop(groups.remove(&function)),
+            (LogGroupStep::Delete { .. }, _) => drop(groups.remove(&id)),
             (LogGroupStep::SetRetention { days, .. }, Some(group)) => group.retention_days = Some(*days),
             (_, None) => {}
         }

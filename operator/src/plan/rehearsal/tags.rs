@@ -27,7 +27,7 @@ impl Supposed {
             Tagged::Queue { id, .. } => world.queues.get_mut(id).map(|found| &mut found.tags),
             Tagged::Topic { id, .. } => world.topics.get_mut(id).map(|found| &mut found.tags),
             Tagged::Role { function, .. } => world.roles.get_mut(function).map(|found| &mut found.tags),
-            Tagged::LogGroup { function, .. } => world.log_groups.get_mut(function).map(|found| &mut found.tags),
+            Tagged::LogGroup { id, .. } => world.log_groups.get_mut(id).map(|found| &mut found.tags),
             Tagged::Function { function, .. } => world.functions.get_mut(function).map(|found| &mut found.tags),
             Tagged::Source { .. } => None,
             Tagged::Api { arn } => {
@@ -46,7 +46,7 @@ impl Supposed {
             Tagged::Queue { id, .. } => drop(world.queues.remove(id)),
             Tagged::Topic { id, .. } => drop(world.topics.remove(id)),
             Tagged::Role { function, .. } => drop(world.roles.remove(function)),
-            Tagged::LogGroup { function, .. } => drop(world.log_groups.remove(function)),
+            Tagged::LogGroup { id, .. } => drop(world.log_groups.remove(id)),
             Tagged::Function { function, .. } => drop(world.functions.remove(function)),
             Tagged::Source { arn, .. } => world.sources.retain(|source| names.source_arn(&source.uuid) != *arn),
             Tagged::Api { arn } => world.apis.retain(|api| names.api_arn(&api.id) != *arn),
