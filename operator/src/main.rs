@@ -1,5 +1,6 @@
 //! `sumu-operator`: see `--help`.
 
+use std::future::Future;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -7,7 +8,7 @@ use kube::CustomResourceExt as _;
 use sumu_operator::arguments::{Arguments, Command, IamArguments, PackageArguments};
 use sumu_operator::permissions::{self, Place};
 use sumu_operator::sumu_stack::SumuStack;
-use sumu_operator::{controller, packages, reference, telemetry};
+use sumu_operator::{controller, packages, ready, reference, telemetry, uninstall};
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
@@ -37,13 +38,22 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         }
         Command::Run(arguments) => {
             telemetry::start(arguments.log_format, &arguments.log)?;
-            tokio::runtime::Builder::new_multi_thread()
-                // The work is waiting for AWS; more threads only cost memory.
-                .worker_threads(2)
-                .enable_all()
-                .build()?
-                .block_on(controller::run(arguments))?;
+            wait_for(controller::run(arguments))??;
+        }
+        Command::GuardUninstall(arguments) => {
+            wait_for(uninstall::guard(&arguments.watched()))??;
+            println!("no SumuStack is left");
+        }
+        Command::Ready(arguments) => {
+            wait_for(ready::ask(&arguments.address, arguments.within()))??;
+            println!("{} is ready", arguments.address);
         }
     }
     Ok(())
+}
+
+fn wait_for<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    // The work is waiting for AWS; more threads only cost memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    Ok(runtime.block_on(work))
 }

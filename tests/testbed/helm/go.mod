@@ -1,0 +1,3 @@
+module sumu.live/testbed/helm
+
+go 1.26
