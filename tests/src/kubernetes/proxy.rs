@@ -176,11 +176,7 @@ async fn serve(listener: TcpListener, client: kube::Client, state: Arc<State>) {
     }
 }
 
-async fn take(
-    request: Request<Incoming>,
-    client: kube::Client,
-    state: Arc<State>,
-) -> Result<Response<Body>, Broken> {
+async fn take(request: Request<Incoming>, client: kube::Client, state: Arc<State>) -> Result<Response<Body>, Broken> {
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     without_connection(&mut parts.headers);

@@ -67,7 +67,13 @@ fn of(method: &Method, uri: &Uri, namespace: Option<&str>, group: &str, resource
     // A list of the one object that a field selector names needs the right to this object alone.
     let selected = query.split('&').find_map(|part| part.strip_prefix("fieldSelector=metadata.name%3D"));
     let name = name.or(selected.filter(|_| name.is_none())).map(ToOwned::to_owned);
-    Right { namespace: namespace.map(ToOwned::to_owned), group: group.to_owned(), resource: resource.to_owned(), verb, name }
+    Right {
+        namespace: namespace.map(ToOwned::to_owned),
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        verb,
+        name,
+    }
 }
 
 #[cfg(test)]
@@ -84,9 +90,17 @@ mod tests {
         let apps = "/apis/sumu.live/v1alpha1/namespaces/apps/sumustacks";
         for (method, uri, expected) in [
             (Method::GET, stacks.to_owned(), "list sumustacks of \"sumu.live\" in all namespaces"),
-            (Method::GET, format!("{stacks}?limit=1&watch=true"), "watch sumustacks of \"sumu.live\" in all namespaces"),
+            (
+                Method::GET,
+                format!("{stacks}?limit=1&watch=true"),
+                "watch sumustacks of \"sumu.live\" in all namespaces",
+            ),
             (Method::GET, format!("{apps}/live"), "get sumustacks of \"sumu.live\" in apps"),
-            (Method::PATCH, format!("{apps}/live/status?force=true"), "patch sumustacks/status of \"sumu.live\" in apps"),
+            (
+                Method::PATCH,
+                format!("{apps}/live/status?force=true"),
+                "patch sumustacks/status of \"sumu.live\" in apps",
+            ),
             (Method::POST, "/api/v1/namespaces/apps/configmaps".into(), "create configmaps of \"\" in apps"),
             (Method::DELETE, "/api/v1/namespaces/apps/configmaps/a".into(), "delete configmaps of \"\" in apps"),
             (Method::PUT, "/api/v1/namespaces/apps".into(), "update namespaces of \"\" in all namespaces"),

@@ -32,7 +32,8 @@ fn documented() -> Result<BTreeMap<String, Option<String>>> {
     let table = rest.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).skip(2);
     table
         .map(|row| {
-            let (expression, rest) = row.trim_start_matches("| `").split_once('`').context("a row without expression")?;
+            let (expression, rest) =
+                row.trim_start_matches("| `").split_once('`').context("a row without expression")?;
             let duration = rest.split(" | ").next().and_then(|rest| rest.split_once("for "));
             let duration = duration.map(|(_, words)| match words.trim() {
                 "a minute" => "1m".to_owned(),

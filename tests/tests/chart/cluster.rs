@@ -154,8 +154,10 @@ impl Running {
             let log = std::fs::read_to_string(self.0.log())?;
             let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             let address = lines
-                .filter_map(|line| line["address"].as_str().or(line["fields"]["address"].as_str()).map(ToOwned::to_owned))
-                .last()
+                .filter_map(|line| {
+                    line["address"].as_str().or(line["fields"]["address"].as_str()).map(ToOwned::to_owned)
+                })
+                .next_back()
                 .context("it serves nothing yet")?;
             let status = reqwest::get(format!("http://{address}/readyz")).await?.status();
             ensure!(status.is_success(), "it answered {status}");

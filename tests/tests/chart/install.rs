@@ -40,7 +40,14 @@ fn everything_that_the_chart_makes_is_admitted() -> Result<()> {
         ensure!(seen >= 12, "only {seen} objects were found");
         // Hooks are made later; what they are made of is admitted as well.
         for object in cluster.objects(RELEASE, NAMESPACE).await? {
-            let arguments = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "--filename=-"];
+            let arguments = [
+                "apply",
+                "--server-side",
+                "--dry-run=server",
+                "--validate=strict",
+                "--force-conflicts",
+                "--filename=-",
+            ];
             cluster.kubernetes.kubectl_ok(&arguments, &object.to_string()).await?;
         }
         Ok(())
@@ -156,9 +163,15 @@ fn an_operator_for_chosen_namespaces_sees_no_other_one() -> Result<()> {
         let notes = cluster.install("chosen", "sumu-chosen", &values).await?;
         ensure!(notes.contains("looks after the stacks in chosen."), "the notes say {notes}");
         let user = "system:serviceaccount:sumu-chosen:chosen-sumu-operator";
-        for (allowed, place) in [(true, "--namespace=chosen"), (false, "--namespace=hidden"), (false, "--all-namespaces")] {
+        for (allowed, place) in
+            [(true, "--namespace=chosen"), (false, "--namespace=hidden"), (false, "--all-namespaces")]
+        {
             for (verb, resource) in [("list", "sumustacks.sumu.live"), ("watch", "configmaps")] {
-                ensure_eq!(cluster.may(user, &[], &[verb, resource, place]).await?, allowed, "may it {verb} {resource} {place}");
+                ensure_eq!(
+                    cluster.may(user, &[], &[verb, resource, place]).await?,
+                    allowed,
+                    "may it {verb} {resource} {place}"
+                );
             }
         }
         cluster.operate("chosen", "sumu-chosen", &[]).await?.ready().await?;

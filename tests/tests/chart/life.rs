@@ -48,9 +48,7 @@ async fn guard(cluster: &Cluster) -> Result<Answer> {
     let account = pod["spec"]["serviceAccountName"].as_str().context("no account")?;
     let answer = cluster.run_as(NAMESPACE, account, &arguments(pod)?).await?;
     let now = now();
-    let condition = |kind: &str, reason: &str| {
-        json!({"type": kind, "status": "True", "reason": reason, "lastProbeTime": now, "lastTransitionTime": now})
-    };
+    let condition = |kind: &str, reason: &str| json!({"type": kind, "status": "True", "reason": reason, "lastProbeTime": now, "lastTransitionTime": now});
     let status = if answer.success {
         let reason = "CompletionsReached";
         json!({

@@ -16,8 +16,7 @@ fn template(values: &Value) -> Result<Answer> {
     let file = home.path().join("values.json");
     std::fs::write(&file, values.to_string())?;
     let chart = workspace::chart();
-    let arguments =
-        ["template", RELEASE, text(&chart)?, "--namespace", NAMESPACE, "--values", text(&file)?];
+    let arguments = ["template", RELEASE, text(&chart)?, "--namespace", NAMESPACE, "--values", text(&file)?];
     run(async { Helm::offline(home.path())?.run(&arguments).await })
 }
 
@@ -135,7 +134,8 @@ fn several_operators_are_spread_and_keep_one_when_nodes_are_drained() -> Result<
             ensure!(wanted.iter().any(|(name, value)| labels[name] != *value), "{what} selects {labels} too");
         }
     }
-    let mine = rendered(&json!({"replicas": 2, "affinity": {"nodeAffinity": {}}, "podDisruptionBudget": {"enabled": false}}))?;
+    let mine =
+        rendered(&json!({"replicas": 2, "affinity": {"nodeAffinity": {}}, "podDisruptionBudget": {"enabled": false}}))?;
     ensure_eq!(pod(&mine)?["spec"]["affinity"], json!({"nodeAffinity": {}}), "an affinity of one's own");
     ensure!(!kinds(&mine).contains_key("PodDisruptionBudget"), "it is there");
     Ok(())
@@ -217,7 +217,8 @@ fn every_pod_has_the_image_and_the_place_that_are_asked_for() -> Result<()> {
         "tolerations": [{"key": "spot", "operator": "Exists"}],
         "priorityClassName": "high",
     }))?;
-    for pod in [pod(&objects)?, &find(&objects, "Job", "-guard")?["spec"]["template"], find(&objects, "Pod", "-test")?] {
+    for pod in [pod(&objects)?, &find(&objects, "Job", "-guard")?["spec"]["template"], find(&objects, "Pod", "-test")?]
+    {
         let spec = &pod["spec"];
         ensure_eq!(spec["containers"][0]["image"], json!(format!("images.example/sumu@{digest}")), "the image");
         ensure_eq!(spec["imagePullSecrets"], json!([{"name": "pull"}]), "who pulls it");
@@ -277,7 +278,8 @@ fn the_guard_the_service_and_the_test_can_be_left_out() -> Result<()> {
 #[test]
 fn a_network_policy_lets_in_who_is_named_and_out_what_the_operator_needs() -> Result<()> {
     let from = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]);
-    let objects = rendered(&json!({"networkPolicy": {"enabled": true, "metricsFrom": from, "egressPorts": [443, 16443]}}))?;
+    let objects =
+        rendered(&json!({"networkPolicy": {"enabled": true, "metricsFrom": from, "egressPorts": [443, 16443]}}))?;
     let spec = &find(&objects, "NetworkPolicy", "")?["spec"];
     ensure_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]), "what it is about");
     ensure_eq!(spec["ingress"][0]["from"][1], from[0], "who may ask for metrics");
@@ -330,11 +332,26 @@ fn a_long_name_stays_a_name_and_a_label() -> Result<()> {
 #[test]
 fn a_misspelt_or_wrong_value_is_refused_with_its_name() -> Result<()> {
     let misspelt = [
-        "replica", "image.repo", "crds.install", "log.level", "leaderElection.enable", "serviceAccount.annotation",
-        "rbac.enabled", "podDisruptionBudget.minAvailable", "metrics.enabled", "metrics.service.port",
-        "metrics.serviceMonitor.intervall", "metrics.podMonitor.label", "metrics.prometheusRule.rules",
-        "metrics.dashboard.folder", "networkPolicy.egressPort", "uninstallGuard.enable", "resources.request",
-        "podSecurityContext.runAsNonroot", "securityContext.readOnlyRootFileSystem", "affinity.nodeafinity",
+        "replica",
+        "image.repo",
+        "crds.install",
+        "log.level",
+        "leaderElection.enable",
+        "serviceAccount.annotation",
+        "rbac.enabled",
+        "podDisruptionBudget.minAvailable",
+        "metrics.enabled",
+        "metrics.service.port",
+        "metrics.serviceMonitor.intervall",
+        "metrics.podMonitor.label",
+        "metrics.prometheusRule.rules",
+        "metrics.dashboard.folder",
+        "networkPolicy.egressPort",
+        "uninstallGuard.enable",
+        "resources.request",
+        "podSecurityContext.runAsNonroot",
+        "securityContext.readOnlyRootFileSystem",
+        "affinity.nodeafinity",
     ];
     let mut table: Vec<(Value, String)> = misspelt
         .iter()

@@ -148,7 +148,9 @@ fn the_charts_copy_of_the_definition_is_the_generated_one() -> Result<()> {
 
 #[test]
 fn what_stands_above_a_key_is_its_comment_alone() {
-    let found = comments("# About the file.\n\n# One\n# and more.\none: 1\ntwo:\n  # Inner.\n  three: []\n  four: [a]\nfive:\n  - six: 6\n");
+    let found = comments(
+        "# About the file.\n\n# One\n# and more.\none: 1\ntwo:\n  # Inner.\n  three: []\n  four: [a]\nfive:\n  - six: 6\n",
+    );
     let expected = [("one", "One and more."), ("two", ""), ("two.three", "Inner."), ("two.four", ""), ("five", "")];
     assert_eq!(found.iter().map(|(path, comment)| (path.as_str(), comment.as_str())).collect::<Vec<_>>(), expected);
 }

@@ -66,9 +66,10 @@ fn grants(objects: &[Value]) -> Result<BTreeSet<Grant>> {
             if names.is_empty() {
                 names.push(None);
             }
-            for (group, resource) in texts(&rule["apiGroups"]).iter().flat_map(|group| {
-                texts(&rule["resources"]).into_iter().map(move |resource| (group.clone(), resource))
-            }) {
+            for (group, resource) in texts(&rule["apiGroups"])
+                .iter()
+                .flat_map(|group| texts(&rule["resources"]).into_iter().map(move |resource| (group.clone(), resource)))
+            {
                 for (verb, name) in
                     texts(&rule["verbs"]).iter().flat_map(|verb| names.iter().map(move |name| (verb, name)))
                 {
@@ -94,8 +95,7 @@ fn ensure_least(grants: &BTreeSet<Grant>, needed: &BTreeSet<Right>) -> Result<()
         .map(ToString::to_string)
         .collect();
     ensure!(missing.is_empty(), "the chart does not grant:\n  {}", missing.join("\n  "));
-    let idle: Vec<&Grant> =
-        grants.iter().filter(|grant| !needed.iter().any(|right| grant.covers(right))).collect();
+    let idle: Vec<&Grant> = grants.iter().filter(|grant| !needed.iter().any(|right| grant.covers(right))).collect();
     ensure!(idle.is_empty(), "the chart grants what nothing has needed: {idle:#?}");
     Ok(())
 }
@@ -228,11 +228,8 @@ async fn life(testbed: &Testbed) -> Result<()> {
 /// A copy of the chart of another version.
 fn newer_chart() -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
-    let copied = std::process::Command::new("cp")
-        .arg("-r")
-        .arg(workspace::chart().join("."))
-        .arg(folder.path())
-        .status()?;
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(workspace::chart().join(".")).arg(folder.path()).status()?;
     ensure!(copied.success(), "the chart was not copied");
     let path = folder.path().join("Chart.yaml");
     let text = std::fs::read_to_string(&path)?.replace(env!("CARGO_PKG_VERSION"), "99.0.0");
