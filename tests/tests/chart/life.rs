@@ -97,6 +97,13 @@ async fn ensure_there(cluster: &Cluster, expected: bool) -> Result<()> {
     Ok(())
 }
 
+/// The definition's UID. One that is being deleted is still there for a while.
+async fn definition(cluster: &Cluster) -> Result<Value> {
+    let found = object(cluster, "crd", "sumustacks.sumu.live").await?;
+    ensure!(found["metadata"]["deletionTimestamp"].is_null(), "the definition is being deleted");
+    Ok(found["metadata"]["uid"].clone())
+}
+
 async fn test(cluster: &Cluster) -> Result<()> {
     let operator = cluster.operate(RELEASE, NAMESPACE, &[]).await?;
     let address = operator.ready().await?;
@@ -119,6 +126,7 @@ fn a_release_is_tested_and_goes_only_when_no_stack_is_left_and_the_definition_st
         cluster.kubernetes.kubectl_ok(&["create", "namespace", "apps"], "").await?;
         let notes = cluster.install(RELEASE, NAMESPACE, &json!({})).await?;
         ensure!(notes.contains("kubectl rollout status --namespace sumu-system deployment/sumu-operator"), "{notes}");
+        let kept = definition(&cluster).await?;
         test(&cluster).await?;
 
         cluster.kubernetes.kubectl_ok(&["create", "--filename=-"], SMALLEST).await?;
@@ -135,10 +143,11 @@ fn a_release_is_tested_and_goes_only_when_no_stack_is_left_and_the_definition_st
         ensure!(guard.stdout.contains("no SumuStack is left"), "the guard said {}", guard.stderr);
         ensure!(told.success, "helm uninstall said {}", told.stderr);
         ensure_there(&cluster, false).await?;
-        cluster.kubernetes.kubectl_ok(&["get", "crd", "sumustacks.sumu.live"], "").await?;
         // The next release takes the definition over.
         cluster.install(RELEASE, NAMESPACE, &json!({})).await?;
-        ensure_there(&cluster, true).await
+        ensure_there(&cluster, true).await?;
+        ensure_eq!(definition(&cluster).await?, kept, "the definition, by its UID");
+        Ok(())
     })
 }
 
