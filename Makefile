@@ -18,7 +18,7 @@ STORIES_IN_AWS := connect::a_token_in_a_place drift::an_edit lifecycle::an_appli
 # The name of a run, which is in each name of its resources.
 RUN := $(or $(RUN),itest$(shell date +%H%M%S))
 
-.PHONY: help demo test test-faults test-scale test-aws sweep-aws setup build lint bench crds functions clean
+.PHONY: help demo test test-faults test-scale test-aws sweep-aws setup build lint bench crds chart functions image-root clean
 .DEFAULT_GOAL := help
 
 help: ## Shows this list.
@@ -49,7 +49,7 @@ sweep-aws: ## Removes what a run of test-aws has left: AWS_PROFILE=... make swee
 	cargo build --workspace --locked --bins
 	$(BIN)/sweep $(RUN)
 
-setup: ## Makes what the testbed runs: kube-apiserver, etcd, kubectl and the AWS emulator.
+setup: ## Makes what the testbed runs: kube-apiserver, etcd, kubectl, Helm and the AWS emulator.
 	@tests/testbed/setup.sh
 
 build: ## Builds every program.
@@ -63,17 +63,27 @@ lint: ## Checks format, lints and documentation; a warning is an error.
 bench: ## Measures the functions beside what does the same; ONLY="posts start" chooses. Takes a quarter of an hour.
 	cargo bench -p sumu-lambdas --locked --bench functions -- $(ONLY)
 
-crds: ## Writes crds/sumustacks.yaml and docs/reference.md from the Rust types.
+crds: ## Writes crds/sumustacks.yaml, the chart's copy of it and docs/reference.md from the Rust types.
 	cargo build --workspace --locked
 	$(BIN)/sumu-operator crd > crds/.sumustacks.yaml.new
 	mv crds/.sumustacks.yaml.new crds/sumustacks.yaml
+	cp crds/sumustacks.yaml charts/sumu-operator/files/sumustacks.yaml
 	$(BIN)/sumu-operator reference > docs/.reference.md.new
 	mv docs/.reference.md.new docs/reference.md
+
+chart: ## Writes the table of values in the chart's README.md from its values.yaml.
+	SUMU_WRITE_CHART=1 cargo test --workspace --locked --test chart -- values::
 
 functions: build ## Packs the four Lambda functions, small and fast; takes minutes.
 	cargo build -p sumu-lambdas --release --locked --bins
 	$(BIN)/sumu-operator package --from $(CARGO_TARGET_DIR)/release --to $(SUMU_CACHE)/functions --architecture $(ARCHITECTURE)
 
+image-root: build ## Lays out what the image adds to its base, for this machine's processor alone; takes minutes.
+	cargo build -p sumu-operator -p sumu-lambdas --release --locked --bins
+	rm -rf $(SUMU_CACHE)/image
+	image/layout.sh $(BIN)/sumu-operator $(CARGO_TARGET_DIR)/release/sumu-operator $(SUMU_CACHE)/image \
+		$(ARCHITECTURE)=$(CARGO_TARGET_DIR)/release
+
 clean: ## Removes what was built, except for the testbed's programs.
 	cargo clean
-	rm -rf $(SUMU_CACHE)/functions
+	rm -rf $(SUMU_CACHE)/functions $(SUMU_CACHE)/image

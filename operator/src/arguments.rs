@@ -38,6 +38,10 @@ pub enum Command {
     /// Print what would change in AWS, and change nothing.
     #[command(args_override_self = true)]
     Plan(PlanArguments),
+    /// Fail while there are `SumuStack` objects, and name them: before the operator is uninstalled.
+    GuardUninstall(GuardArguments),
+    /// Ask a running operator whether it is ready, until it is or the time is over.
+    Ready(ReadyArguments),
 }
 
 /// Settings of `run`.
@@ -237,6 +241,26 @@ fn full_name(text: &str) -> Result<FullName, String> {
     }
 }
 
+/// Settings of `guard-uninstall`.
+#[derive(Debug, Args)]
+pub struct GuardArguments {
+    /// The namespaces that the operator watches: one, or several with commas between them. All namespaces when absent.
+    #[arg(long, visible_alias = "namespace", env = "SUMU_NAMESPACES", value_parser = namespaces)]
+    pub namespaces: Option<Namespaces>,
+}
+
+/// Settings of `ready`.
+#[derive(Debug, Args)]
+pub struct ReadyArguments {
+    /// The operator's `--metrics-address` as it is reached from here: a host and a port.
+    #[arg(long)]
+    pub address: String,
+
+    /// Seconds after which it is given up.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub within_seconds: u64,
+}
+
 /// Whether calls are held below AWS's rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Pacing {
@@ -288,11 +312,32 @@ fn namespaces(text: &str) -> Result<Namespaces, String> {
     Ok(Namespaces(text.split(',').map(ToOwned::to_owned).collect()))
 }
 
+/// Each once and in alphabetical order; none means all.
+fn names(namespaces: Option<&Namespaces>) -> Vec<&str> {
+    namespaces.into_iter().flat_map(|namespaces| &namespaces.0).map(String::as_str).collect()
+}
+
+impl GuardArguments {
+    /// The namespaces to look at, each once and in alphabetical order; none means all.
+    #[must_use]
+    pub fn watched(&self) -> Vec<&str> {
+        names(self.namespaces.as_ref())
+    }
+}
+
+impl ReadyArguments {
+    /// How long to ask.
+    #[must_use]
+    pub const fn within(&self) -> Duration {
+        Duration::from_secs(self.within_seconds)
+    }
+}
+
 impl RunArguments {
     /// The namespaces to watch, each once and in alphabetical order; none means all.
     #[must_use]
     pub fn watched(&self) -> Vec<&str> {
-        self.namespaces.iter().flat_map(|namespaces| &namespaces.0).map(String::as_str).collect()
+        names(self.namespaces.as_ref())
     }
 
     /// Time between two looks at a settled stack.

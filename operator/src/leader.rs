@@ -80,8 +80,10 @@ impl Seen {
     }
 }
 
-/// The lease of those who watch the same namespaces.
-fn lease_name(watched: &[&str]) -> String {
+/// The name of the lease of those who watch the same namespaces, given each once and in alphabetical order; none means
+/// all. The chart's rights are for this name alone.
+#[must_use]
+pub fn lease_name(watched: &[&str]) -> String {
     let name = [&["sumu-operator"], watched].concat().join(".");
     if name.len() <= NAME_LENGTH_MAX {
         return name;

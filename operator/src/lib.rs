@@ -29,6 +29,7 @@
 //! | [`packages`] | the functions' code on disk | I/O |
 //! | [`leader`] | which of several operators works | I/O |
 //! | [`metrics`], [`serve`] | what is counted, and where it is asked for | I/O |
+//! | [`ready`], [`uninstall`] | what a chart asks of it | I/O |
 //! | [`stop`] | whether the operator was told to stop | |
 //! | [`arguments`], [`telemetry`] | the command line and the log | |
 
@@ -45,6 +46,7 @@ pub mod observed;
 pub mod packages;
 pub mod permissions;
 pub mod plan;
+pub mod ready;
 pub mod reference;
 pub mod serve;
 pub mod stack;
@@ -52,3 +54,4 @@ pub mod status;
 pub mod stop;
 pub mod sumu_stack;
 pub mod telemetry;
+pub mod uninstall;

@@ -7,7 +7,7 @@ use clap::Parser as _;
 use kube::CustomResourceExt as _;
 use sumu_operator::arguments::{Arguments, Command, PackageArguments};
 use sumu_operator::sumu_stack::SumuStack;
-use sumu_operator::{controller, explain, packages, reference, telemetry};
+use sumu_operator::{controller, explain, packages, ready, reference, telemetry, uninstall};
 
 /// What `plan --detailed-exitcode` ends with when not everything is in place.
 const NOT_IN_PLACE: u8 = 2;
@@ -58,6 +58,14 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Command::Run(arguments) => {
             telemetry::start(arguments.log_format, &arguments.log)?;
             in_runtime(controller::run(arguments))??;
+        }
+        Command::GuardUninstall(arguments) => {
+            in_runtime(uninstall::guard(&arguments.watched()))??;
+            println!("no SumuStack is left");
+        }
+        Command::Ready(arguments) => {
+            in_runtime(ready::ask(&arguments.address, arguments.within()))??;
+            println!("{} is ready", arguments.address);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@
 //! deleted stays, and a pod never starts.
 
 pub mod proxy;
+pub mod right;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -70,7 +71,7 @@ impl Kubernetes {
         let mut etcd = folder.start(&etcd(home, attempt, clients, peers)?)?;
         let mut apiserver = folder.start(&apiserver(home, clients, secure)?)?;
         let url = format!("https://127.0.0.1:{secure}");
-        write_kubeconfig(home, &url)?;
+        write_kubeconfig(&home.join("kubeconfig"), &url, "default", TOKEN)?;
         let client = client(&home.join("kubeconfig")).await?;
         eventually(READY_WITHIN, "the API server to be ready", async || {
             match client.request_text(Request::get("/readyz").body(Vec::new())?).await {
@@ -96,6 +97,20 @@ impl Kubernetes {
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.home.join("kubeconfig")
+    }
+
+    /// A kubeconfig of a service account, with a fresh token of its own and nothing else.
+    pub async fn kubeconfig_of(&self, namespace: &str, account: &str) -> Result<PathBuf> {
+        let token = self.kubectl_ok(&["create", "token", account, "--namespace", namespace], "").await?;
+        let path = self.home.join(format!("kubeconfig-{namespace}-{account}"));
+        write_kubeconfig(&path, &self.url, namespace, token.trim())?;
+        Ok(path)
+    }
+
+    /// A folder for files of whoever talks to this API server.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
     }
 
     /// The `kubectl` that belongs to this API server.
@@ -230,14 +245,17 @@ fn write_credentials(home: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write_kubeconfig(home: &Path, url: &str) -> Result<()> {
+/// A kubeconfig with a token; the authority's certificate is beside it.
+fn write_kubeconfig(path: &Path, url: &str, namespace: &str, token: &str) -> Result<()> {
+    let authority = path.with_file_name("authority.crt");
+    let context = json!({"cluster": "testbed", "user": "testbed", "namespace": namespace});
     let kubeconfig = json!({
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "testbed",
-        "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": "administrator"}}],
-        "clusters": [{"name": "testbed", "cluster": {"server": url, "certificate-authority": home.join("authority.crt")}}],
-        "users": [{"name": "administrator", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "testbed", "context": context}],
+        "clusters": [{"name": "testbed", "cluster": {"server": url, "certificate-authority": authority}}],
+        "users": [{"name": "testbed", "user": {"token": token}}],
     });
-    Ok(std::fs::write(home.join("kubeconfig"), kubeconfig.to_string())?)
+    Ok(std::fs::write(path, kubeconfig.to_string())?)
 }

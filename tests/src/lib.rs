@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`testbed`] | everything together, shared by the tests of a process; [`story`] runs one test on it |
 //! | [`kubernetes`] | etcd, kube-apiserver, `kubectl` and the CRD |
+//! | [`helm`] | the real Helm, and the chart |
 //! | [`aws`] | the emulator, and an inventory of what exists in it |
 //! | [`account`] | a real account in its place |
 //! | [`front`] | API Gateway's WebSockets as they are documented, before the emulator |
@@ -39,6 +40,7 @@ pub mod folder;
 pub mod front;
 pub mod gateway;
 pub mod guard;
+pub mod helm;
 pub mod issuer;
 pub mod kubernetes;
 pub mod operator;

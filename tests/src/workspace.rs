@@ -41,6 +41,17 @@ pub fn kubernetes_program(name: &str) -> Result<PathBuf> {
     }
 }
 
+/// Helm, which is no part of what `KUBEBUILDER_ASSETS` names.
+pub fn helm() -> Result<PathBuf> {
+    existing(cache()?.join("testbed/bin/helm"), "run `make setup`")
+}
+
+/// The Helm chart.
+#[must_use]
+pub fn chart() -> PathBuf {
+    root().join("charts/sumu-operator")
+}
+
 /// The Python that has the emulator and boto3.
 pub fn python() -> Result<PathBuf> {
     existing(cache()?.join("testbed/venv/bin/python"), "run `make setup`")

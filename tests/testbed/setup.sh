@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes the programs of the testbed: the Kubernetes API server, etcd and kubectl from the pinned Go module,
+# Makes the programs of the testbed: the Kubernetes API server, etcd, kubectl and Helm from the pinned Go modules,
 # a Python environment with the AWS emulator and boto3 from the hash-pinned requirements, and the two JavaScript
 # packages of the examples in docs/protocol.md from the lock with their hashes.
 #
 # Everything goes to ${SUMU_CACHE:-$HOME/.cache/sumu}/testbed and is left alone while its pins stay the same.
 # A run that was cut short leaves nothing that a later run would take for complete: each program is renamed
-# into place, and the links `venv` and `node` and the stamp of `bin` are written last.
+# into place, and the links `venv` and `node` and the stamps of `bin` are written last.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -21,8 +21,8 @@ digest() { cat "$@" | sha256sum | cut -c1-16; }
 exec 9>"$cache/.lock"
 flock 9
 
-programs() {
-    local bin=$cache/bin stamp
+kubernetes_programs() {
+    local bin=$cache/bin stamp version flags='-s -w' package
     if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
         for program in kube-apiserver etcd kubectl; do
             [ -x "$KUBEBUILDER_ASSETS/$program" ] || die "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS has no $program"
@@ -33,23 +33,45 @@ programs() {
     if [ "$(cat "$bin/.stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
 
     need go "install Go 1.26, or point KUBEBUILDER_ASSETS at a folder with kube-apiserver, etcd and kubectl"
-    mkdir -p "$bin"
     rm -f "$bin/.stamp"
-    build etcd go.etcd.io/etcd/server/v3
-    build kubectl k8s.io/kubernetes/cmd/kubectl
-    build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
-    echo "$stamp" >"$bin/.stamp"
-}
-
-build() {
-    local version flags='-s -w' package
     # Without it kubectl refuses to tell its version, and the API server serves as one of no version.
-    version=$(cd "$here" && go list -mod=readonly -m -f '{{.Version}}' k8s.io/kubernetes)
+    version=$(version_of "$here" k8s.io/kubernetes)
     for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
         flags+=" -X $package.gitVersion=$version"
     done
-    say "building $1 (all three take about five minutes the first time)"
-    (cd "$here" && go build -mod=readonly -trimpath -ldflags="$flags" -o "$cache/bin/.$1.new" "$2")
+    say "building etcd, kubectl and kube-apiserver (about five minutes the first time)"
+    build etcd "$here" go.etcd.io/etcd/server/v3 "$flags"
+    build kubectl "$here" k8s.io/kubernetes/cmd/kubectl "$flags"
+    build kube-apiserver "$here" k8s.io/kubernetes/cmd/kube-apiserver "$flags"
+    echo "$stamp" >"$bin/.stamp"
+}
+
+helm_program() {
+    local bin=$cache/bin module=$here/helm stamp version flags='-s -w' package
+    stamp=$(digest "$module/go.mod" "$module/go.sum" "${BASH_SOURCE[0]}")
+    if [ "$(cat "$bin/.stamp-helm" 2>/dev/null)" = "$stamp" ]; then return; fi
+
+    need go "install Go 1.26"
+    rm -f "$bin/.stamp-helm"
+    version=$(version_of "$module" helm.sh/helm/v3)
+    flags+=" -X helm.sh/helm/v3/internal/version.version=$version"
+    # The version of Kubernetes that it renders for when it knows no cluster: an ancient one otherwise. It is the
+    # second number of its libraries.
+    version=$(version_of "$module" k8s.io/client-go)
+    version=${version#v0.}
+    for package in pkg/lint/rules pkg/chartutil; do
+        flags+=" -X helm.sh/helm/v3/$package.k8sVersionMajor=1 -X helm.sh/helm/v3/$package.k8sVersionMinor=${version%%.*}"
+    done
+    say "building helm (about two minutes the first time)"
+    build helm "$module" helm.sh/helm/v3/cmd/helm "$flags"
+    echo "$stamp" >"$bin/.stamp-helm"
+}
+
+version_of() { (cd "$1" && go list -mod=readonly -m -f '{{.Version}}' "$2"); }
+
+build() {
+    mkdir -p "$cache/bin"
+    (cd "$2" && go build -mod=readonly -trimpath -ldflags="$4" -o "$cache/bin/.$1.new" "$3")
     mv "$cache/bin/.$1.new" "$cache/bin/$1"
 }
 
@@ -106,7 +128,8 @@ linter() {
     echo "$stamp" >"$cache/bin/.actionlint"
 }
 
-programs
+kubernetes_programs
+helm_program
 linter
 python_environment
 node_environment

@@ -8,6 +8,8 @@ mod account;
 mod assumed;
 #[path = "live/bucket.rs"]
 mod bucket;
+#[path = "live/chart.rs"]
+mod chart;
 #[path = "live/connect.rs"]
 mod connect;
 #[path = "live/crash.rs"]

@@ -269,6 +269,17 @@ fn tests(source: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
+fn every_example_is_named_where_people_read() -> Result<()> {
+    let all = files()?;
+    let documents: Vec<&File> =
+        all.iter().filter(|file| file.path == "README.md" || file.path.starts_with("docs/")).collect();
+    let examples: Vec<&File> = all.iter().filter(|file| file.path.starts_with("examples/")).collect();
+    ensure!(examples.len() >= 7, "only {} examples were found", examples.len());
+    let unnamed = examples.iter().filter(|example| !documents.iter().any(|file| file.text.contains(&example.path)));
+    none(&unnamed.map(|example| example.path.clone()).collect::<Vec<_>>(), "README.md or docs/ names each example")
+}
+
+#[test]
 fn every_guarantee_is_proven_by_tests_that_exist() -> Result<()> {
     let document = std::fs::read_to_string(workspace::root().join("docs/guarantees.md"))?;
     let (promised, _) = document.split_once("## What is not promised").context("the document has no end")?;

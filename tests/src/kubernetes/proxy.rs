@@ -1,10 +1,11 @@
 //! A proxy between an operator and the API server, for tests that want something to happen between a write and its answer.
 //!
-//! It speaks plain HTTP, adds the administrator's credentials, and passes on what it does not hold, watches too, as it
-//! comes.
+//! It speaks plain HTTP, adds credentials, and passes on what it does not hold, watches too, as it comes. It knows which
+//! rights each request has needed.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::BodyExt;
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::Kubernetes;
+use super::right::{Right, right};
 use crate::Result;
 use crate::gateway::fault::Hold;
 
@@ -33,8 +35,15 @@ type Broken = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub struct Proxy {
     kubeconfig: PathBuf,
-    held: Arc<Mutex<Option<Arc<Armed>>>>,
+    state: Arc<State>,
     server: tokio::task::JoinHandle<()>,
+}
+
+/// What the proxy holds, and what it has seen.
+#[derive(Debug, Default)]
+struct State {
+    held: Mutex<Option<Arc<Armed>>>,
+    rights: Mutex<BTreeSet<Right>>,
 }
 
 /// A write to a stack that is to be held.
@@ -61,14 +70,20 @@ pub enum Write {
 pub struct HeldWrite(Arc<Armed>);
 
 impl Proxy {
-    /// Starts a proxy in the runtime that calls; `name` is for its kubeconfig.
+    /// Starts a proxy with the administrator's credentials in the runtime that calls; `name` is for its kubeconfig.
     pub async fn start(kubernetes: &Kubernetes, name: &str) -> Result<Self> {
+        Self::start_as(kubernetes, name, &kubernetes.kubeconfig()).await
+    }
+
+    /// The same with the credentials and the namespace of a kubeconfig.
+    pub async fn start_as(kubernetes: &Kubernetes, name: &str, identity: &Path) -> Result<Self> {
+        let client = super::client(identity).await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let kubeconfig = kubernetes.home.join(format!("kubeconfig-{name}"));
-        std::fs::write(&kubeconfig, plain(listener.local_addr()?))?;
-        let held = Arc::new(Mutex::default());
-        let server = tokio::spawn(serve(listener, kubernetes.client().await?, Arc::clone(&held)));
-        Ok(Self { kubeconfig, held, server })
+        std::fs::write(&kubeconfig, plain(listener.local_addr()?, client.default_namespace()))?;
+        let state = Arc::<State>::default();
+        let server = tokio::spawn(serve(listener, client, Arc::clone(&state)));
+        Ok(Self { kubeconfig, state, server })
     }
 
     /// A kubeconfig that leads here.
@@ -92,8 +107,14 @@ impl Proxy {
 
     fn arm(&self, number: u64, only: Option<Write>, is_held_back: bool) -> HeldWrite {
         let armed = Arc::new(Armed { number, only, hold: Hold::default(), is_held_back, writes: Mutex::default() });
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&armed));
+        *self.state.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&armed));
         HeldWrite(armed)
+    }
+
+    /// The rights that the requests so far have needed, granted or not.
+    #[must_use]
+    pub fn rights(&self) -> BTreeSet<Right> {
+        self.state.rights.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -130,41 +151,39 @@ impl Drop for Proxy {
     }
 }
 
-fn plain(address: SocketAddr) -> String {
+fn plain(address: SocketAddr, namespace: &str) -> String {
     json!({
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "proxy",
-        "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "nobody"}}],
+        "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "nobody", "namespace": namespace}}],
         "clusters": [{"name": "proxy", "cluster": {"server": format!("http://{address}")}}],
         "users": [{"name": "nobody", "user": {}}],
     })
     .to_string()
 }
 
-async fn serve(listener: TcpListener, client: kube::Client, held: Arc<Mutex<Option<Arc<Armed>>>>) {
+async fn serve(listener: TcpListener, client: kube::Client, state: Arc<State>) {
     let mut callers = JoinSet::new();
     while let Ok((caller, _)) = listener.accept().await {
         while callers.try_join_next().is_some() {}
-        let (client, held) = (client.clone(), Arc::clone(&held));
+        let (client, state) = (client.clone(), Arc::clone(&state));
         callers.spawn(async move {
-            let service = service_fn(move |request| take(request, client.clone(), Arc::clone(&held)));
+            let service = service_fn(move |request| take(request, client.clone(), Arc::clone(&state)));
             // What goes wrong with a caller is the caller's to tell.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(caller), service).await;
         });
     }
 }
 
-async fn take(
-    request: Request<Incoming>,
-    client: kube::Client,
-    held: Arc<Mutex<Option<Arc<Armed>>>>,
-) -> Result<Response<Body>, Broken> {
+async fn take(request: Request<Incoming>, client: kube::Client, state: Arc<State>) -> Result<Response<Body>, Broken> {
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     without_connection(&mut parts.headers);
     let write = write(&parts.method, parts.uri.path());
-    let armed = held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let needed = right(&parts.method, &parts.uri);
+    state.rights.lock().unwrap_or_else(PoisonError::into_inner).extend(needed);
+    let armed = state.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let armed = armed.filter(|armed| write.is_some_and(|write| armed.hits(write)));
     let request = Request::from_parts(parts, Body::from(body.to_vec()));
     // A task of its own: a write that was taken is carried out, also when its caller is gone before the answer.

@@ -130,7 +130,7 @@ fn refused() -> Vec<(Value, &'static str)> {
         (json!({"functions": {"memoryMiB": 64}}), "should be greater than or equal to 128"),
         (json!({"functions": {"architecture": "riscv"}}), "Unsupported value: \"riscv\""),
         (
-            json!({"functions": {"package": {"embedded": {}, "s3": {"bucket": "code"}}}}),
+            json!({"functions": {"package": {"embedded": {}, "s3": {"bucket": "code", "codeSha256": code_sha256()}}}}),
             "takes at most one of embedded and s3",
         ),
         (json!({"export": {"configMapName": "Live"}}), "spec.export.configMapName"),
@@ -164,6 +164,11 @@ fn merge(into: &mut Value, patch: &Value) {
             merge(into.entry(key.clone()).or_insert(Value::Null), value);
         }
     }
+}
+
+fn code_sha256() -> Value {
+    let hash = format!("{}=", "A".repeat(43));
+    json!({"authorizer": hash, "routes": hash, "pusher": hash, "watchdog": hash})
 }
 
 #[test]
