@@ -1,7 +1,7 @@
 //! What the operator would do, told before it does it: `sumu-operator plan` and `sumu-operator iam --stack`.
 //!
 //! # Flow of `plan`
-//! 1. Find the stacks: in a file or in the cluster ([`subject`]). What the API server would refuse ends here.
+//! 1. Find the stacks: in a file or in the cluster (`subject`). What the API server would refuse ends here.
 //! 2. Look at AWS and plan, exactly as a pass does ([`crate::converge::look`]), without a call that changes something.
 //! 3. Rehearse what would follow ([`crate::plan::rehearsal`]), and tell both ([`preview`]).
 //!
