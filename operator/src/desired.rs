@@ -29,6 +29,7 @@ use sumu_contract::Function;
 
 use crate::packages::{Package, Packages};
 use crate::stack::name::{Names, Owner, QueueId, SourceId, TableId, Tags, TopicId};
+use crate::stack::subscription::Subscription;
 use crate::stack::{Invalid, StackSpec};
 use domain::Domain;
 use end::End;
@@ -53,6 +54,8 @@ pub struct Desired {
     pub queues: BTreeMap<QueueId, Queue>,
     /// The topics.
     pub topics: BTreeSet<TopicId>,
+    /// Subscriptions to the messages topic.
+    pub subscriptions: Vec<Subscription>,
     /// Log groups, with the days that they keep.
     pub log_groups: BTreeMap<Function, i32>,
     /// The functions' roles.
@@ -123,6 +126,7 @@ impl Desired {
             tables: tables::of(spec),
             queues: queues::of(&names, spec),
             topics: TopicId::ALL.iter().copied().collect(),
+            subscriptions: spec.subscriptions.clone(),
             log_groups: Function::ALL
                 .into_iter()
                 // The CRD allows at most 3653.
@@ -149,6 +153,7 @@ impl Desired {
             tables: BTreeMap::new(),
             queues: BTreeMap::new(),
             topics: BTreeSet::new(),
+            subscriptions: Vec::new(),
             log_groups: BTreeMap::new(),
             roles: BTreeMap::new(),
             functions: BTreeMap::new(),

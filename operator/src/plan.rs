@@ -18,6 +18,7 @@ mod queues;
 mod retain;
 mod roles;
 pub mod step;
+mod subscriptions;
 mod tables;
 pub mod tagged;
 mod topics;
@@ -56,6 +57,8 @@ pub enum Part {
     Gateway,
     /// A domain name of the user's own for it.
     CustomDomain,
+    /// Subscriptions to the messages topic.
+    Subscriptions,
 }
 
 impl Part {
@@ -72,6 +75,7 @@ impl Part {
             Self::Functions => "Functions",
             Self::Gateway => "Gateway",
             Self::CustomDomain => "CustomDomain",
+            Self::Subscriptions => "Subscriptions",
         }
     }
 }
@@ -197,6 +201,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     tables::plan(desired, observed, &mut plan);
     queues::plan(desired, observed, &mut plan);
     topics::plan(desired, observed, &mut plan);
+    subscriptions::plan(desired, observed, &mut plan);
     roles::plan(desired, observed, &mut plan);
     functions::plan(desired, observed, &mut plan);
     functions::plan_sources(desired, observed, &mut plan);

@@ -7,6 +7,7 @@
 pub mod name;
 pub mod note;
 pub mod tags;
+pub mod subscription;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,6 +17,7 @@ use sumu_contract::settings::{self, AuthorizerSettings, Settings};
 
 use crate::sumu_stack::{self, Architecture, CustomDomain, S3Package, SumuStack, SumuStackSpec, Throttling};
 use name::{Owner, Tags};
+use subscription::Subscription;
 
 /// A validated stack.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +44,8 @@ pub struct StackSpec {
     pub presence_source: settings::PresenceSource,
     /// How long a user who has lost the last connection still counts as online.
     pub grace_period_seconds: u32,
+    /// Who receives what clients publish.
+    pub subscriptions: Vec<Subscription>,
     /// What an empty list of users means.
     pub empty_users: settings::EmptyUsers,
     /// How often a post is tried.
@@ -131,6 +135,7 @@ impl StackSpec {
             throttling: spec.gateway.throttling.clone(),
             presence_source: presence_source(spec.presence.source),
             grace_period_seconds: spec.presence.grace_period_seconds,
+            subscriptions: subscription::all(&spec.messages.subscriptions)?,
             empty_users: empty_users(spec.pusher.empty_users),
             push_attempts_max: spec.pusher.max_attempts,
             push_rate_max: spec.pusher.max_rate,
@@ -193,7 +198,6 @@ fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
     [
         ("spec.connections.pointInTimeRecovery", spec.connections.point_in_time_recovery),
         ("spec.gateway.accessLogs", spec.gateway.access_logs.as_ref().is_some_and(|logs| logs.enabled)),
-        ("spec.messages.subscriptions", !spec.messages.subscriptions.is_empty()),
         ("spec.messages.consumers", !spec.messages.consumers.is_empty()),
     ]
     .into_iter()

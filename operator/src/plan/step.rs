@@ -4,6 +4,7 @@
 //! stack it belongs to, which lane it runs in and how a person reads it.
 
 mod domain;
+mod subscription;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,8 +18,10 @@ use crate::desired::policy::Document;
 use crate::desired::tables::Table;
 use crate::packages::Package;
 use crate::stack::name::{QueueId, SourceId, TableId, Tags, TopicId};
+use crate::stack::subscription::SubscriptionId;
 use crate::sumu_stack::Architecture;
 pub use domain::{DomainStep, Record};
+pub use subscription::SubscriptionStep;
 
 /// One AWS call.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +48,8 @@ pub enum Step {
     Tag(Tagged, Tags),
     /// Tags are taken off something, by their keys.
     Untag(Tagged, Vec<String>),
+    /// SNS and Lambda, about a subscription to the messages topic.
+    Subscription(SubscriptionStep),
 }
 
 /// A call to DynamoDB about one table.
@@ -255,6 +260,7 @@ impl Step {
             Self::Gateway(_) => Part::Gateway,
             Self::Domain(_) => Part::CustomDomain,
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.part(),
+            Self::Subscription(_) => Part::Subscriptions,
         }
     }
 
@@ -272,6 +278,7 @@ impl Step {
             Self::Gateway(_) => "api",
             Self::Domain(step) => step.resource(),
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.resource(),
+            Self::Subscription(step) => step.resource(),
         }
     }
 
@@ -298,6 +305,7 @@ impl Step {
             Self::Gateway(_) => Lane::Gateway,
             Self::Domain(step) => step.lane(),
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.lane(),
+            Self::Subscription(step) => step.lane(),
         }
     }
 }
@@ -309,6 +317,7 @@ pub(super) const fn part_of_queue(id: QueueId) -> Part {
             Part::Notifications
         }
         QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
+        QueueId::SubscriptionsDeadLetters => Part::Subscriptions,
         QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
     }
 }
@@ -334,6 +343,8 @@ pub enum Lane {
     Domain,
     /// Its records.
     Records,
+    /// One subscription to the messages topic, or one function that such are about.
+    Subscription(SubscriptionId),
 }
 
 impl fmt::Display for Step {
@@ -383,6 +394,7 @@ impl fmt::Display for Step {
             Self::Tag(tagged, tags) => write!(f, "~ {tagged} {}", keys("tags", tags)),
             Self::Untag(tagged, keys) if tagged::is_ours(keys) => write!(f, "~ {tagged} our tags off"),
             Self::Untag(tagged, keys) => write!(f, "~ {tagged} tags off: {}", keys.join(", ")),
+            Self::Subscription(step) => step.fmt(f),
         }
     }
 }
