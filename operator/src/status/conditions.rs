@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use crate::cloud::{CloudError, Kind};
 use crate::converge::Pass;
 use crate::plan::{Part, Step, WaitReason};
+use crate::stack::name::QueueId;
 use crate::stack::{Invalid, not_in_effect_sentence};
 use crate::sumu_stack::{Condition, ConditionStatus, SumuStackStatus};
 
@@ -20,11 +21,13 @@ pub const SPEC_IN_EFFECT: &str = "SpecInEffect";
 pub const SUSPENDED: &str = "Suspended";
 /// Type of the condition of a stack that waits for a person, as kstatus has it: `True`, or absent.
 pub const STALLED: &str = "Stalled";
+/// Type of the condition of subscriptions that others must confirm.
+pub const SUBSCRIPTIONS_CONFIRMED: &str = "SubscriptionsConfirmed";
 /// Type of the condition of the `ConfigMap` with the stack's addresses.
 pub const EXPORTED: &str = "Exported";
 
 /// Every type of condition, in the order of the document.
-pub const TYPES: [&str; 11] = [
+pub const TYPES: [&str; 13] = [
     READY,
     Part::Connections.as_str(),
     Part::Notifications.as_str(),
@@ -32,6 +35,8 @@ pub const TYPES: [&str; 11] = [
     Part::Functions.as_str(),
     Part::Gateway.as_str(),
     Part::CustomDomain.as_str(),
+    Part::Subscriptions.as_str(),
+    SUBSCRIPTIONS_CONFIRMED,
     EXPORTED,
     STALLED,
     SPEC_IN_EFFECT,
@@ -199,11 +204,17 @@ fn worst(parts: &[News]) -> Option<&News> {
     parts.iter().filter(|news| news.status != ConditionStatus::True).max_by_key(severity)
 }
 
-/// The parts of every stack, and the custom domain where there is, or should be, one.
+/// The parts of every stack, and those that only some have where there is, or should be, something of them.
 fn parts(pass: &Pass) -> Vec<News> {
-    let domain = of_part(Part::CustomDomain, pass);
-    let has_domain = domain.status != ConditionStatus::True || !pass.observed.domains.names.is_empty();
-    Part::ALL.into_iter().map(|part| of_part(part, pass)).chain(has_domain.then_some(domain)).collect()
+    let observed = &pass.observed;
+    let others = [
+        (Part::CustomDomain, !observed.domains.names.is_empty()),
+        (Part::Subscriptions, observed.queues.contains_key(&QueueId::SubscriptionsDeadLetters)),
+    ];
+    let others = others.into_iter().filter_map(|(part, is_there)| {
+        Some(of_part(part, pass)).filter(|news| is_there || news.status != ConditionStatus::True)
+    });
+    Part::ALL.into_iter().map(|part| of_part(part, pass)).chain(others).collect()
 }
 
 fn of_part(part: Part, pass: &Pass) -> News {
@@ -266,7 +277,7 @@ fn wait_word(wait: &WaitReason) -> &'static str {
     }
 }
 
-fn list(items: impl Iterator<Item = String>, count: usize) -> String {
+pub(super) fn list(items: impl Iterator<Item = String>, count: usize) -> String {
     let mut text = items.take(NAMED_MAX).collect::<Vec<_>>().join("; ");
     if count > NAMED_MAX {
         // Writing to a String cannot fail.

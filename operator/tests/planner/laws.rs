@@ -15,6 +15,7 @@ mod partial;
 mod presence;
 mod retention;
 mod settled;
+pub mod subscriptions;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
