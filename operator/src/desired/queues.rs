@@ -52,7 +52,10 @@ pub(super) fn of(names: &Names, spec: &StackSpec) -> BTreeMap<QueueId, Queue> {
         |policy| Queue { visibility_timeout_seconds: 30, retention_seconds: 14 * DAY, redrive: None, policy };
     let mut queues = BTreeMap::from([
         (QueueId::Notifications, source(Function::Pusher.timeout_seconds(), QueueId::NotificationsDeadLetters)),
-        (QueueId::NotificationsDeadLetters, dead_letters(Some(accept_undelivered(names, QueueId::NotificationsDeadLetters, TopicId::Notifications)))),
+        (
+            QueueId::NotificationsDeadLetters,
+            dead_letters(Some(accept_undelivered(names, QueueId::NotificationsDeadLetters, TopicId::Notifications))),
+        ),
         (QueueId::Messages, source(CONSUMER_TIMEOUT_SECONDS, QueueId::MessagesDeadLetters)),
         (QueueId::MessagesDeadLetters, dead_letters(None)),
         (QueueId::Pushes, source(Function::Pusher.timeout_seconds(), QueueId::PushesDeadLetters)),

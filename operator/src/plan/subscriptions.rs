@@ -137,7 +137,8 @@ impl Work<'_> {
 
     fn make(&mut self, want: &Subscription, function: Option<FunctionName>) {
         let what = subscription(want);
-        let notes = || [Some(Note::Subscription(want.id())), function.clone().map(Note::Function)].into_iter().flatten();
+        let notes =
+            || [Some(Note::Subscription(want.id())), function.clone().map(Note::Function)].into_iter().flatten();
         if !notes().all(|note| self.notes.has(&note)) {
             let needs = if self.next.add(notes()) { "the topic's note of it" } else { "room among the topic's notes" };
             return self.plan.wait_for(PART, what, needs);

@@ -68,7 +68,8 @@ impl SubscriptionId {
     /// Reads what was written.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let is_one = text.len() == 2 * ID_BYTES && text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
+        let is_one =
+            text.len() == 2 * ID_BYTES && text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
         if is_one { u64::from_str_radix(text, 16).ok().map(Self) } else { None }
     }
 }

@@ -31,7 +31,7 @@ pub struct Subscription {
     /// How SNS delivers.
     pub protocol: Protocol,
     /// Where SNS delivers: an ARN, a URL, an e-mail address or a telephone number. A function of the stack's account and
-    /// region is given the permission that SNS needs; a queue, and a function elsewhere, must let the topic by itself.
+    /// region is given the permission that SNS needs; a queue, and a function elsewhere, must allow it themselves.
     #[schemars(length(min = 1, max = 2048))]
     pub endpoint: String,
     /// Whether the message is delivered without SNS's envelope.

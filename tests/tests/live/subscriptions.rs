@@ -237,7 +237,11 @@ fn a_server_that_has_not_confirmed_is_told_and_holds_up_nothing() -> Result<()> 
         let sentence = "SNS delivers nothing yet to https 127.0.0.1:9 (the server must answer";
         told(scene, "SubscriptionsConfirmed", "False", "ActionRequired", sentence).await?;
         let topic = scene.text("/messages/topicArn")?.to_owned();
-        ensure_eq!(outside.subscriptions(&topic).await?, [(endpoint.to_owned(), "PendingConfirmation".to_owned())], "it");
+        ensure_eq!(
+            outside.subscriptions(&topic).await?,
+            [(endpoint.to_owned(), "PendingConfirmation".to_owned())],
+            "it"
+        );
         ensure!(!scene.operator_log()?.contains("key=secret"), "the log has the whole URL");
 
         // Nobody can take it away before it is confirmed or SNS does, so the topic goes on to note it.
@@ -255,8 +259,9 @@ fn one_subscription_that_cannot_be_made_holds_up_no_other_and_the_documented_rig
         let (_, queue) = outside.queue(&format!("{}-orders", scene.namespace)).await?;
         let name = format!("{}-mailer", scene.namespace);
         let function = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
-        let mut rights: Value =
-            serde_json::from_str(&policy(&Place { partition: "aws".into(), region: REGION.into(), account: ACCOUNT.into() }).text())?;
+        let mut rights: Value = serde_json::from_str(
+            &policy(&Place { partition: "aws".into(), region: REGION.into(), account: ACCOUNT.into() }).text(),
+        )?;
         scene.testbed.aws().gateway().limit(scene.key(), rights.clone());
         scene.change(&json!({"messages": {"subscriptions": [
             {"protocol": "lambda", "endpoint": function}, {"protocol": "sqs", "endpoint": queue},

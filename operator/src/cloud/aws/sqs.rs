@@ -57,7 +57,11 @@ impl Queues {
         }
     }
 
-    pub(super) async fn read_one(&self, id: QueueId, names: &Names) -> Result<Option<(QueueId, QueueState)>, CloudError> {
+    pub(super) async fn read_one(
+        &self,
+        id: QueueId,
+        names: &Names,
+    ) -> Result<Option<(QueueId, QueueState)>, CloudError> {
         let name = names.queue(id);
         let Some(url) = self.url(&name).await? else { return Ok(self.unshown(id, &name)) };
         let attributes = self.client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All);

@@ -1,6 +1,6 @@
 //! Subscriptions to the messages topic in Amazon SNS, and the permissions that they need in AWS Lambda.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_sns::types::Subscription;
@@ -55,7 +55,7 @@ impl Subscriptions {
         let mut found: Vec<ListedState> = rows.into_iter().filter_map(state).collect();
         // SNS may list one that was never confirmed beside its successor.
         found.sort_by_key(|listed| listed.arn.is_none());
-        let mut functions: Vec<FunctionName> = notes.functions().cloned().collect();
+        let mut functions: BTreeSet<FunctionName> = notes.functions().cloned().collect();
         for listed in found.iter_mut().filter(|listed| notes.has_subscription(listed.id())) {
             if let Some(arn) = &listed.arn {
                 let read = Box::pin(self.attributes(arn));
@@ -65,10 +65,8 @@ impl Subscriptions {
         }
         let mut leaves = BTreeMap::new();
         for name in functions {
-            if !leaves.contains_key(&name) {
-                let leave = Box::pin(self.leave(&name, &names.statement_id(TopicId::Messages))).await?;
-                leaves.insert(name, leave);
-            }
+            let leave = Box::pin(self.leave(&name, &names.statement_id(TopicId::Messages))).await?;
+            leaves.insert(name, leave);
         }
         Ok(Observed { listed: found, functions: leaves })
     }

@@ -22,12 +22,7 @@ pub enum SubscriptionStep {
     /// `RemovePermission` of a user's function.
     Forbid { function: FunctionName, sid: String },
     /// `Subscribe`.
-    Subscribe {
-        topic_arn: String,
-        protocol: Protocol,
-        endpoint: String,
-        attributes: BTreeMap<&'static str, String>,
-    },
+    Subscribe { topic_arn: String, protocol: Protocol, endpoint: String, attributes: BTreeMap<&'static str, String> },
     /// `SetSubscriptionAttributes` of one that differs.
     Set { id: SubscriptionId, shown: String, subscription_arn: String, attribute: &'static str, value: String },
     /// `Unsubscribe`.

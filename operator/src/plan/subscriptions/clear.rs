@@ -41,7 +41,8 @@ fn unsubscribe(found: &ListedState, work: &mut Work<'_>) {
     // When the subscription is gone, nothing else names the function whose permission must go too.
     let function = FunctionName::of(&found.protocol, &found.endpoint, work.desired.names.account());
     if let Some(note) = function.map(Note::Function).filter(|note| !work.notes.has(note)) {
-        let needs = if work.next.add([note]) { "the topic's note of the function" } else { "room among the topic's notes" };
+        let needs =
+            if work.next.add([note]) { "the topic's note of the function" } else { "room among the topic's notes" };
         return work.plan.wait_for(PART, format!("the end of {}", subscription(found.shown())), needs);
     }
     work.plan.step(SubscriptionStep::Unsubscribe { id: found.id(), shown: found.shown(), subscription_arn });
@@ -62,6 +63,8 @@ fn forbid(id: SubscriptionId, function: FunctionName, work: &mut Work<'_>) {
 /// A topic that goes takes its notes with it.
 fn forget(notes: &[Note], work: &mut Work<'_>) {
     if work.desired.topics.contains(&TOPIC) {
-        notes.iter().for_each(|note| work.next.remove(note));
+        for note in notes {
+            work.next.remove(note);
+        }
     }
 }

@@ -70,7 +70,7 @@ fn wrong_endpoint(protocol: Protocol, endpoint: &str) -> Option<&'static str> {
         }
         Protocol::Sqs => {
             let name = resource(endpoint, "sqs").filter(|name| is_name(name, "._-"));
-            if name.is_some_and(|name| name.ends_with(".fifo")) {
+            if name.is_some_and(|name| name.rsplit_once('.').is_some_and(|(_, kind)| kind == "fifo")) {
                 return Some("a FIFO queue cannot be subscribed to a standard topic; name a standard queue");
             }
             name.is_none().then_some("the protocol sqs takes the ARN of a queue (arn:aws:sqs:REGION:ACCOUNT:NAME)")
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn checked(spec: Value) -> Result<Vec<Subscription>, String> {
-        let spec: Vec<sumu_stack::Subscription> = serde_json::from_value(spec).unwrap();
+        let spec: Vec<sumu_stack::Subscription> = serde_json::from_value(spec).map_err(|error| error.to_string())?;
         all(&spec).map_err(|invalid| invalid.to_string())
     }
 

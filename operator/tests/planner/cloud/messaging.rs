@@ -158,7 +158,12 @@ impl World {
         }
     }
 
-    pub(super) fn topic(&mut self, operation: &'static str, id: TopicId, arn: &str) -> Result<&mut TopicState, CloudError> {
+    pub(super) fn topic(
+        &mut self,
+        operation: &'static str,
+        id: TopicId,
+        arn: &str,
+    ) -> Result<&mut TopicState, CloudError> {
         assert_eq!(arn, self.names.topic_arn(id));
         let Some(found) = self.held.topics.get(&id) else {
             return Err(refusal(operation, arn, Kind::NotFound, "Topic does not exist"));

@@ -41,7 +41,10 @@ impl World {
                 let found = listed.iter().position(|found| found.arn.as_ref() == Some(subscription_arn));
                 if let Some(at) = found {
                     let gone = listed.remove(at);
-                    assert!(self.subscribed.contains(&gone.id()), "somebody else's subscription was taken away: {gone:?}");
+                    assert!(
+                        self.subscribed.contains(&gone.id()),
+                        "somebody else's subscription was taken away: {gone:?}"
+                    );
                 }
                 Ok(())
             }
@@ -82,7 +85,10 @@ impl World {
             Some(leave @ Leave::Given(_)) => {
                 let Leave::Given(permission) = &*leave else { unreachable!() };
                 assert_eq!(permission.sid, sid, "somebody else's permission was taken away");
-                assert!(!is_used || permission.source_arn != topic_arn, "a subscription needs the permission of {function}");
+                assert!(
+                    !is_used || permission.source_arn != topic_arn,
+                    "a subscription needs the permission of {function}"
+                );
                 *leave = Leave::Absent;
                 Ok(())
             }
@@ -230,7 +236,8 @@ impl World {
     /// Subscribes somebody.
     pub fn subscribe_somebody(&mut self, protocol: &str, endpoint: &str) {
         let arn = Some(format!("arn:theirs:{endpoint}"));
-        let (protocol, endpoint, attributes) = (protocol.to_owned(), endpoint.to_owned(), Some(AttributesState::default()));
+        let (protocol, endpoint, attributes) =
+            (protocol.to_owned(), endpoint.to_owned(), Some(AttributesState::default()));
         self.held.subscriptions.listed.push(ListedState { arn, protocol, endpoint, attributes });
     }
 

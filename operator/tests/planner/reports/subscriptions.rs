@@ -106,5 +106,8 @@ fn neither_secrets_in_urls_nor_addresses_of_people_get_into_a_status_or_a_plan()
 fn a_subscription_that_sns_is_certain_to_refuse_is_refused_with_the_remedy() {
     let twice = manifest(&format!("messages: {{subscriptions: [{QUEUE}, {MAIL}, {QUEUE}]}}"));
     let refused = pipeline(&twice).err().map(|invalid| invalid.to_string()).unwrap_or_default();
-    assert!(refused.starts_with("spec.messages.subscriptions[2] has the protocol and the endpoint of one"), "{refused}");
+    assert!(
+        refused.starts_with("spec.messages.subscriptions[2] has the protocol and the endpoint of one"),
+        "{refused}"
+    );
 }

@@ -16,10 +16,7 @@ fn raw_delivery_and_the_filter_change_in_place() {
     let old = arn(&whole.held().subscriptions.listed);
     let endpoint = "{protocol: sqs, endpoint: 'arn:aws:sqs:eu-west-3:210987654321:orders'";
     let cases: [(&str, &[&str]); 3] = [
-        (
-            ", filterPolicy: {source: [lambda.routes.publish]}}",
-            &["~ subscription sqs orders RawMessageDelivery"],
-        ),
+        (", filterPolicy: {source: [lambda.routes.publish]}}", &["~ subscription sqs orders RawMessageDelivery"]),
         (", rawMessageDelivery: true}", &["~ subscription sqs orders FilterPolicy"]),
         (
             ", filterPolicy: {user_id: [{exists: true}]}}",
@@ -83,9 +80,7 @@ fn the_last_subscription_takes_the_dead_letter_queue_and_the_notes_along() {
 /// Fifty subscriptions of functions with names as long as these may be.
 fn fifty(letter: char) -> (Vec<String>, Vec<String>) {
     let names: Vec<String> = (0..50).map(|number| format!("{}-{number:02}", letter.to_string().repeat(61))).collect();
-    let one = |name| {
-        format!("{{protocol: lambda, endpoint: 'arn:aws:lambda:eu-west-3:210987654321:function:{name}'}}")
-    };
+    let one = |name| format!("{{protocol: lambda, endpoint: 'arn:aws:lambda:eu-west-3:210987654321:function:{name}'}}");
     (names.iter().map(one).collect(), names)
 }
 

@@ -100,7 +100,8 @@ fn a_function_whose_policy_may_not_be_looked_at_is_told_and_not_taken_for_one_wi
         assert!(look.plan.waits.iter().any(|wait| wait.reason == WaitReason::Denied(denied.into())), "{}", look.plan);
         assert!(cloud.held().topics.contains_key(&TopicId::Messages), "it alone tells of the permission");
         cloud.change(|world| world.denied_functions = None);
-        if is_deleted { drop(empty(&cloud, nothing)) } else { drop(settle(&cloud, nothing)) }
+        let end = if is_deleted { empty } else { settle };
+        end(&cloud, nothing);
         assert_gone(&cloud);
     }
 }

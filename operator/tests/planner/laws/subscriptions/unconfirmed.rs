@@ -22,7 +22,8 @@ fn a_stack_is_settled_while_it_waits_for_a_confirmation_and_after_it() {
 
 #[test]
 fn what_was_changed_before_it_was_confirmed_becomes_right_then() {
-    let (before, after) = (by_mail(), with(&["{protocol: email, endpoint: 'berta@example.com', filterPolicy: {a: [b]}}"]));
+    let (before, after) =
+        (by_mail(), with(&["{protocol: email, endpoint: 'berta@example.com', filterPolicy: {a: [b]}}"]));
     let cloud = settled_with(&before, Pace::INSTANT);
     let calls = cloud.calls();
     settle(&cloud, &after.desired);
