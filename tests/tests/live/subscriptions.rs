@@ -218,7 +218,7 @@ async fn what_cannot_be_delivered_is_kept(
     .await?;
     look_again(scene, "permission").await?;
     eventually(PATIENCE, "the permission to be back", async || {
-        ensure_eq!(outside.statements(function).await, [sid.clone()], "permissions of the function");
+        ensure_eq!(outside.statements(function).await, std::slice::from_ref(&sid), "permissions of the function");
         Ok(())
     })
     .await?;

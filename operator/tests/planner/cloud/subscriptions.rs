@@ -29,7 +29,10 @@ impl World {
                 Ok(())
             }
             SubscriptionStep::Permit { function, permission } => self.permit(function, permission),
-            SubscriptionStep::Forbid { function, sid } => self.forbid(function, sid),
+            SubscriptionStep::Forbid { function, sid } => {
+                self.forbid(function, sid);
+                Ok(())
+            }
             SubscriptionStep::Subscribe { topic_arn, protocol, endpoint, attributes } => {
                 self.subscribe_endpoint(topic_arn, *protocol, endpoint, attributes)
             }
@@ -77,22 +80,17 @@ impl World {
         }
     }
 
-    fn forbid(&mut self, function: &FunctionName, sid: &str) -> Answer {
+    /// Taking away what is not there is success.
+    fn forbid(&mut self, function: &FunctionName, sid: &str) {
         let topic_arn = self.names.topic_arn(TopicId::Messages);
         let arn = function.arn(self.names.account());
         let is_used = self.held.subscriptions.listed.iter().any(|found| found.endpoint == arn);
-        match self.held.subscriptions.functions.get_mut(function) {
-            Some(leave @ Leave::Given(_)) => {
-                let Leave::Given(permission) = &*leave else { unreachable!() };
-                assert_eq!(permission.sid, sid, "somebody else's permission was taken away");
-                assert!(
-                    !is_used || permission.source_arn != topic_arn,
-                    "a subscription needs the permission of {function}"
-                );
-                *leave = Leave::Absent;
-                Ok(())
-            }
-            _ => Ok(()),
+        let Some(leave) = self.held.subscriptions.functions.get_mut(function) else { return };
+        if let Leave::Given(permission) = &*leave {
+            assert_eq!(permission.sid, sid, "somebody else's permission was taken away");
+            let is_needed = is_used && permission.source_arn == topic_arn;
+            assert!(!is_needed, "a subscription needs the permission of {function}");
+            *leave = Leave::Absent;
         }
     }
 

@@ -4,7 +4,7 @@ mod changes;
 mod theirs;
 mod unconfirmed;
 
-use sumu_operator::observed::subscriptions::{AttributesState, Leave, ListedState};
+use sumu_operator::observed::subscriptions::{AttributesState, Leave, ListedState, Subscriptions};
 use sumu_operator::stack::name::{QueueId, TopicId};
 use sumu_operator::stack::subscription::FunctionName;
 
@@ -325,5 +325,5 @@ fn a_stack_without_subscriptions_notes_nothing_and_looks_for_nothing() {
     cloud.change(|world| world.subscribe_somebody("email", "ops@example.com"));
     let seen = pass(&cloud, &fixture.desired);
     assert_eq!(seen.plan.to_string(), "nothing to do\n");
-    assert_eq!(seen.observed.subscriptions, Default::default());
+    assert_eq!(seen.observed.subscriptions, Subscriptions::default());
 }

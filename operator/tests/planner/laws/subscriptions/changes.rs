@@ -91,8 +91,8 @@ fn fifty_functions_are_replaced_by_fifty_others_whatever_room_the_notes_have() {
     let (before, after) = (fixture(&before), fixture(&after));
     let cloud = cloud(&before, Pace::INSTANT);
     cloud.change(|world| old.iter().chain(&new).for_each(|name| world.make_function(name)));
-    let tags: String = (0..40).map(|number| format!("t{number}: v, ")).collect();
-    let tags = format!("tags: {{{}}}", tags.trim_end_matches(", "));
+    let tags: Vec<String> = (0..40).map(|number| format!("t{number}: v")).collect();
+    let tags = format!("tags: {{{}}}", tags.join(", "));
     let crowded = |fixture: &crate::fixtures::Fixture| {
         let mut desired = fixture.desired.clone();
         desired.tags.remove("cost");
