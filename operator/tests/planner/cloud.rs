@@ -109,6 +109,8 @@ pub struct World {
     pub denied_functions: Option<String>,
     /// The endpoint that SNS does not take.
     pub refused: Option<String>,
+    /// Whether the stack is let go, so that nothing need be found again.
+    pub is_let_go: bool,
     /// What the operator has subscribed.
     subscribed: BTreeSet<SubscriptionId>,
     /// Whether a look shows what the look before it should have shown.
@@ -174,6 +176,7 @@ impl MemoryCloud {
             denied_zones: None,
             denied_functions: None,
             refused: None,
+            is_let_go: false,
             subscribed: BTreeSet::new(),
             lags: false,
             shown: Observed::default(),

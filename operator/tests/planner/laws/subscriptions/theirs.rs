@@ -132,6 +132,7 @@ fn retained_subscriptions_and_permissions_stay_as_they_are_and_nothing_notes_the
         let mut object = fixture.stack.clone();
         object.spec.deletion_policy = DeletionPolicy::Retain;
         let retained = Desired::of_deleted(&object, fixture.owner.clone(), names(&fixture.owner));
+        cloud.change(|world| world.is_let_go = true);
         empty(&cloud, &retained);
         let held = cloud.held();
         assert_eq!(held.subscriptions, before.subscriptions);
