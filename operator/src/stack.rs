@@ -6,8 +6,8 @@
 
 pub mod name;
 pub mod note;
-pub mod tags;
 pub mod subscription;
+pub mod tags;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -19,8 +19,8 @@ mod recent;
 mod route53;
 mod sns;
 mod sqs;
-mod tags;
 mod subscriptions;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::step::{QueueStep, part_of_queue as part};
-use super::tagged::Tagged;
 use super::subscriptions::{self, Use};
+use super::tagged::Tagged;
 use super::{Plan, Step, WaitReason, departures};
 use crate::desired::Desired;
 use crate::desired::policy::Document;

@@ -4,8 +4,8 @@
 //! function. So the last tag to go is the one by which a thing is found, and a plan that was broken off anywhere goes on
 //! where it was. What has lost its tag is foreign to every stack, also to a new one of the same name.
 
-use super::tagged::{Tagged, our_tags};
 use super::step::{DomainStep, Step, SubscriptionStep};
+use super::tagged::{Tagged, our_tags};
 use super::{Part, Plan};
 use crate::desired::Desired;
 use crate::observed::{Observed, ResourceId, TopicState};

@@ -6,6 +6,8 @@ use sumu_operator::permissions::{Place, policy};
 use sumu_tests::aws::{ACCOUNT, REGION};
 use sumu_tests::backend::Inbox;
 use sumu_tests::client::Client;
+use sumu_tests::gateway::call::Service;
+use sumu_tests::gateway::fault::{Act, Calls, Fault};
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::stack::condition;
 use sumu_tests::{Context, Result, ensure, ensure_eq, eventually, workspace};
@@ -79,7 +81,7 @@ impl Outside {
 /// What a client says, so that it is found in a log.
 async fn publish(client: &mut Client, word: &str) -> Result<()> {
     let reply = client.ask(&json!({"action": "publish", "message": word})).await?;
-    ensure_eq!(reply["statusCode"], json!(200), "the reply to {word}: {reply}");
+    ensure_eq!(reply["statusCode"], json!(202), "the reply to {word}: {reply}");
     Ok(())
 }
 
@@ -226,29 +228,49 @@ async fn what_cannot_be_delivered_is_kept(
     is_told(scene, function, "after all").await
 }
 
+/// A list in which an endpoint has not confirmed: the emulator takes every confirmation for given.
+fn unconfirmed(list: &str, endpoint: &str) -> String {
+    let member = |text: &str| match (text.contains(endpoint), text.split_once("<SubscriptionArn>")) {
+        (true, Some((before, rest))) => {
+            let after = rest.split_once('<').map_or("", |(_, after)| after);
+            format!("{before}<SubscriptionArn>PendingConfirmation<{after}")
+        }
+        _ => text.to_owned(),
+    };
+    list.split_inclusive("</member>").map(member).collect()
+}
+
 #[test]
 fn a_server_that_has_not_confirmed_is_told_and_holds_up_nothing() -> Result<()> {
     scene("pending").play_from_the_start(async |scene| {
         let outside = Outside::of(scene).await;
         let endpoint = "https://127.0.0.1:9/in?key=secret";
+        let act = Act::rewrite_text(move |list| unconfirmed(&list, endpoint));
+        let calls = Calls::Operation(Service::Sns, "ListSubscriptionsByTopic");
+        let fault = scene.testbed.aws().gateway().inject(Fault::of(calls, act).by(scene.key()));
         scene.change(&json!({"messages": {"subscriptions": [{"protocol": "https", "endpoint": endpoint}]}}));
         scene.apply().await?;
         scene.ready().await?;
         let sentence = "SNS delivers nothing yet to https 127.0.0.1:9 (the server must answer";
         told(scene, "SubscriptionsConfirmed", "False", "ActionRequired", sentence).await?;
-        let topic = scene.text("/messages/topicArn")?.to_owned();
-        ensure_eq!(
-            outside.subscriptions(&topic).await?,
-            [(endpoint.to_owned(), "PendingConfirmation".to_owned())],
-            "it"
-        );
         ensure!(!scene.operator_log()?.contains("key=secret"), "the log has the whole URL");
 
         // Nobody can take it away before it is confirmed or SNS does, so the topic goes on to note it.
         scene.edit(json!({"messages": {"subscriptions": []}})).await?;
+        let topic = scene.text("/messages/topicArn")?.to_owned();
         ensure_eq!(outside.notes(&topic).await?.len(), 1, "notes");
+        ensure_eq!(outside.subscriptions(&topic).await?.len(), 1, "subscriptions");
         ensure_eq!(condition(&scene.stack.object().await?, "SubscriptionsConfirmed"), None, "the condition");
-        Ok(())
+
+        // It is confirmed after all.
+        fault.end();
+        look_again(scene, "confirmed").await?;
+        eventually(PATIENCE, "it to go with its note", async || {
+            ensure_eq!(outside.subscriptions(&topic).await?, [], "subscriptions");
+            ensure_eq!(outside.notes(&topic).await?, Vec::<String>::new(), "notes");
+            Ok(())
+        })
+        .await
     })
 }
 

@@ -40,9 +40,9 @@ impl SubscriptionStep {
     pub(super) fn lane(&self) -> Lane {
         match self {
             Self::Note { .. } | Self::Forget { .. } => Lane::Topic(TopicId::Messages),
-            // Parallel changes of a function lose permissions, also those of two of its aliases.
+            // Parallel changes of a policy lose permissions; an alias has a policy of its own.
             Self::Permit { function, .. } | Self::Forbid { function, .. } => {
-                Lane::Subscription(SubscriptionId::of("", &function.name))
+                Lane::Subscription(SubscriptionId::of("", &function.to_string()))
             }
             Self::Subscribe { protocol, endpoint, .. } => {
                 Lane::Subscription(SubscriptionId::of(protocol.as_str(), endpoint))

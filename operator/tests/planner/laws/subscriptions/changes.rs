@@ -1,10 +1,11 @@
 //! Changes of the spec: in place where SNS can, and otherwise another subscription in the old one's stead.
 
+use sumu_operator::desired::Desired;
 use sumu_operator::observed::subscriptions::ListedState;
 
 use super::{ALL, assert_gone, assert_subscribed, cloud, confirm, settled_with, with};
 use crate::cloud::{Fault, Pace, World};
-use crate::fixtures::stack;
+use crate::fixtures::{Fixture, stack};
 use crate::laws::assert_whole;
 use crate::passes::{pass, settle};
 
@@ -92,13 +93,8 @@ fn fifty_functions_are_replaced_by_fifty_others_whatever_room_the_notes_have() {
     let cloud = cloud(&before, Pace::INSTANT);
     cloud.change(|world| old.iter().chain(&new).for_each(|name| world.make_function(name)));
     let tags: Vec<String> = (0..40).map(|number| format!("t{number}: v")).collect();
-    let tags = format!("tags: {{{}}}", tags.join(", "));
-    let crowded = |fixture: &crate::fixtures::Fixture| {
-        let mut desired = fixture.desired.clone();
-        desired.tags.remove("cost");
-        desired.tags.extend(stack(&tags).desired.tags.into_iter().filter(|(key, _)| key.starts_with('t')));
-        desired
-    };
+    let tags = stack(&format!("tags: {{cost: null, {}}}", tags.join(", "))).desired.tags;
+    let crowded = |fixture: &Fixture| Desired { tags: tags.clone(), ..fixture.desired.clone() };
     settle(&cloud, &crowded(&before));
     assert_eq!(cloud.held().subscriptions.listed.len(), 50);
     settle(&cloud, &crowded(&after));
