@@ -194,8 +194,9 @@ async fn edit_in_place(
     look_again(scene, "settled").await?;
     for pass in scene.more_passes(1).await? {
         ensure!(pass.settled && pass.aws_writes == 0, "not quiet: {}", pass.line);
-        // The list, two subscriptions, a function's policy, and the queue with its tags.
-        ensure!(pass.aws_reads <= READS_MAX + 6, "{} reads in {}", pass.aws_reads, pass.line);
+        // The list, two subscriptions, a function's policy, and the queue with its tags; and as the look was asked for,
+        // ten tags that are otherwise read once an hour.
+        ensure!(pass.aws_reads <= READS_MAX + 6 + 10, "{} reads in {}", pass.aws_reads, pass.line);
     }
     Ok(())
 }
