@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::cloud::{CloudError, Kind};
-use crate::converge::Pass;
-use crate::plan::WaitReason;
+use crate::converge::{Pass, StepFailure};
+use crate::plan::{Part, WaitReason};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -24,7 +24,7 @@ pub struct History {
 #[must_use]
 pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) -> Duration {
     let History { attempt, repeats } = history;
-    let failures = pass.failures.iter().map(|failure| after_failure(&failure.error, repeats, chance, resync));
+    let failures = pass.failures.iter().map(|failure| after_failure(failure, repeats, chance, resync));
     let waits = pass.plan.waits.iter().filter_map(|wait| match &wait.reason {
         // AWS needs a second or two for most things; what takes longer is asked for less often.
         WaitReason::Ready { .. } | WaitReason::Gone { .. } => {
@@ -67,9 +67,11 @@ pub fn after_look(error: &CloudError, attempt: u32, chance: f64, resync: Duratio
 }
 
 /// API Gateway takes one call about a domain name in 30 s from a whole account, and what it refuses is mended outside the
-/// cluster: a certificate is issued, a domain name is let go.
-fn after_failure(error: &CloudError, attempt: u32, chance: f64, resync: Duration) -> Duration {
+/// cluster: a certificate is issued, a domain name is let go. So it is with subscriptions: a function or a role is made.
+fn after_failure(failure: &StepFailure, attempt: u32, chance: f64, resync: Duration) -> Duration {
+    let error = &failure.error;
     match error.kind {
+        Kind::Rejected if failure.part == Part::Subscriptions => after_error(Kind::Quota, attempt, chance, resync),
         _ if !error.operation.ends_with("DomainName") => after_error(error.kind, attempt, chance, resync),
         Kind::Busy => SECOND * 10,
         Kind::Throttled => SECOND * 31 + (SECOND * 10).mul_f64(chance),
@@ -131,9 +133,8 @@ fn exponent(attempt: u32, max: u32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::converge::StepFailure;
     use crate::observed::Observed;
-    use crate::plan::{Part, Plan, Wait};
+    use crate::plan::{Plan, Wait};
 
     const RESYNC: Duration = Duration::from_mins(10);
 
@@ -248,6 +249,13 @@ mod tests {
         assert_eq!([after(Kind::Throttled, 0), after(Kind::Throttled, 9)], [SECOND * 31; 2]);
         assert_eq!([after(Kind::Rejected, 0), after(Kind::Rejected, 9)], [MINUTE, MINUTE * 5]);
         assert_eq!([after(Kind::Busy, 0), after(Kind::Denied, 0)], [SECOND * 10, SECOND * 5]);
+    }
+
+    #[test]
+    fn a_subscription_that_sns_refuses_is_tried_again_when_what_it_names_may_be_there() {
+        let failure = StepFailure { part: Part::Subscriptions, ..failed(Kind::Rejected) };
+        let pass = Pass { failures: vec![failure], ..pass() };
+        assert_eq!([0, 9].map(|attempt| after_pass(&pass, history(attempt), 0.5, RESYNC)), [MINUTE, MINUTE * 5]);
     }
 
     #[test]

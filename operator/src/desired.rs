@@ -31,6 +31,7 @@ use sumu_contract::Function;
 
 use crate::packages::{Package, Packages};
 use crate::stack::name::{LogGroupId, Names, Owner, QueueId, SourceId, TableId, Tags, TopicId};
+use crate::stack::subscription::Subscription;
 use crate::stack::{Invalid, StackSpec};
 use domain::Domain;
 use end::End;
@@ -55,6 +56,8 @@ pub struct Desired {
     pub queues: BTreeMap<QueueId, Queue>,
     /// The topics.
     pub topics: BTreeSet<TopicId>,
+    /// Subscriptions to the messages topic.
+    pub subscriptions: Vec<Subscription>,
     /// Log groups, with the days that they keep.
     pub log_groups: BTreeMap<LogGroupId, i32>,
     /// The functions' roles.
@@ -125,6 +128,7 @@ impl Desired {
             tables: tables::of(spec),
             queues: queues::of(&names, spec),
             topics: TopicId::ALL.iter().copied().collect(),
+            subscriptions: spec.subscriptions.clone(),
             log_groups: log_groups(spec),
             roles: Function::ALL.into_iter().map(|function| (function, roles::of(function, &names, spec))).collect(),
             functions: functions::of(spec, &packages, &provision.endpoints),
@@ -147,6 +151,7 @@ impl Desired {
             tables: BTreeMap::new(),
             queues: BTreeMap::new(),
             topics: BTreeSet::new(),
+            subscriptions: Vec::new(),
             log_groups: BTreeMap::new(),
             roles: BTreeMap::new(),
             functions: BTreeMap::new(),

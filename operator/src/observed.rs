@@ -5,6 +5,7 @@
 
 mod closely;
 pub mod domain;
+pub mod subscriptions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::stack::name::{LogGroupId, QueueId, TableId, Tags, TopicId};
 use crate::sumu_stack::Architecture;
 pub use closely::{Closely, Count};
 use domain::Domains;
+use subscriptions::Subscriptions;
 
 /// What exists.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +30,8 @@ pub struct Observed {
     pub queues: BTreeMap<QueueId, QueueState>,
     /// The topics.
     pub topics: BTreeMap<TopicId, TopicState>,
+    /// Subscriptions to the messages topic.
+    pub subscriptions: Subscriptions,
     /// The log groups.
     pub log_groups: BTreeMap<LogGroupId, LogGroupState>,
     /// The roles.
@@ -142,7 +146,8 @@ pub struct TopicState {
     pub tags: Tags,
     /// Its ARN.
     pub arn: String,
-    /// Its subscriptions; looked at for the notifications topic only, because the others are the users'.
+    /// Its subscriptions; looked at for the notifications topic only. Those of the other are in
+    /// [`Observed::subscriptions`].
     pub subscriptions: Vec<SubscriptionState>,
 }
 
@@ -367,6 +372,8 @@ impl Observed {
             tables,
             queues,
             topics,
+            // They are there as long as their topic is.
+            subscriptions: _,
             log_groups,
             roles,
             functions,

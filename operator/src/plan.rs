@@ -21,6 +21,7 @@ pub mod rehearsal;
 mod retain;
 mod roles;
 pub mod step;
+mod subscriptions;
 mod tables;
 pub mod tagged;
 mod topics;
@@ -61,6 +62,8 @@ pub enum Part {
     CustomDomain,
     /// What it writes of each request, with the log group for that.
     AccessLogs,
+    /// Subscriptions to the messages topic.
+    Subscriptions,
 }
 
 impl Part {
@@ -78,6 +81,7 @@ impl Part {
             Self::Gateway => "Gateway",
             Self::CustomDomain => "CustomDomain",
             Self::AccessLogs => "AccessLogs",
+            Self::Subscriptions => "Subscriptions",
         }
     }
 }
@@ -203,6 +207,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     tables::plan(desired, observed, &mut plan);
     queues::plan(desired, observed, &mut plan);
     topics::plan(desired, observed, &mut plan);
+    subscriptions::plan(desired, observed, &mut plan);
     roles::plan(desired, observed, &mut plan);
     functions::plan(desired, observed, &mut plan);
     functions::plan_sources(desired, observed, &mut plan);

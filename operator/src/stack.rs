@@ -6,6 +6,7 @@
 
 pub mod name;
 pub mod note;
+pub mod subscription;
 pub mod tags;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::sumu_stack::{
     self, AccessLogs, Architecture, CustomDomain, S3Package, SumuStack, SumuStackSpec, Throttling,
 };
 use name::{Owner, Tags};
+use subscription::Subscription;
 
 /// A validated stack.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +50,8 @@ pub struct StackSpec {
     pub presence_source: settings::PresenceSource,
     /// How long a user who has lost the last connection still counts as online.
     pub grace_period_seconds: u32,
+    /// Who receives what clients publish.
+    pub subscriptions: Vec<Subscription>,
     /// What an empty list of users means.
     pub empty_users: settings::EmptyUsers,
     /// How often a post is tried.
@@ -139,6 +143,7 @@ impl StackSpec {
             access_log_retention_days: access_log_retention_days(spec.gateway.access_logs.as_ref()),
             presence_source: presence_source(spec.presence.source),
             grace_period_seconds: spec.presence.grace_period_seconds,
+            subscriptions: subscription::all(&spec.messages.subscriptions)?,
             empty_users: empty_users(spec.pusher.empty_users),
             push_attempts_max: spec.pusher.max_attempts,
             push_rate_max: spec.pusher.max_rate,
@@ -202,13 +207,10 @@ fn environment_bytes(variables: &BTreeMap<String, String>) -> usize {
 
 /// The fields that are set to something this version does not do.
 fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
-    [
-        ("spec.messages.subscriptions", !spec.messages.subscriptions.is_empty()),
-        ("spec.messages.consumers", !spec.messages.consumers.is_empty()),
-    ]
-    .into_iter()
-    .filter_map(|(field, is_set)| is_set.then_some(field))
-    .collect()
+    [("spec.messages.consumers", !spec.messages.consumers.is_empty())]
+        .into_iter()
+        .filter_map(|(field, is_set)| is_set.then_some(field))
+        .collect()
 }
 
 /// The sentence for fields that are set but have no effect, if there are any.

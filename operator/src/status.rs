@@ -5,6 +5,7 @@ mod conditions;
 mod domain;
 pub mod events;
 pub mod export;
+mod subscriptions;
 
 use kube::core::error_boundary::InvalidObject;
 use sumu_contract::Function;
@@ -20,8 +21,8 @@ use crate::sumu_stack::{
 };
 
 pub use conditions::{
-    EXPORTED, READY, REASONS_FOR_A_PERSON, REASONS_IN_ORDER, REASONS_THAT_PASS, SPEC_IN_EFFECT, STALLED, SUSPENDED,
-    TYPES,
+    EXPORTED, READY, REASONS_FOR_A_PERSON, REASONS_IN_ORDER, REASONS_THAT_PASS, SPEC_IN_EFFECT, STALLED,
+    SUBSCRIPTIONS_CONFIRMED, SUSPENDED, TYPES,
 };
 pub use events::Occurrence;
 
@@ -82,6 +83,9 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
         Progress::Suspended(pass, _) => conditions::suspended(pass),
         Progress::Deleting(pass) => conditions::deleting(pass),
     };
+    if let Progress::Passed(pass, desired) | Progress::Suspended(pass, desired) = progress {
+        news.extend(subscriptions::confirmed(desired, &pass.observed));
+    }
     let generation = stack.metadata.generation;
     conditions::admit_without_effect(&mut news, context.not_in_effect);
     let mut status = match progress {
@@ -169,11 +173,13 @@ fn messaging(
     names: &Names,
 ) -> Option<MessagingStatus> {
     let url = |id| observed.queue_url(id).map(ToOwned::to_owned);
+    let undelivered = (topic == TopicId::Messages).then_some(QueueId::SubscriptionsDeadLetters);
     let status = MessagingStatus {
         topic_arn: observed.topics.get(&topic).map(|found| found.arn.clone()),
         queue_url: url(queue),
         queue_arn: url(queue).map(|_| names.queue_arn(queue)),
         dead_letter_queue_url: url(dead_letters),
+        subscriptions_dead_letter_queue_url: undelivered.and_then(url),
     };
     (status != MessagingStatus::default()).then_some(status)
 }

@@ -16,6 +16,8 @@ use crate::{Context, Error, Result, ensure, workspace};
 /// Beyond what a script waits for by itself: Python and boto3 need seconds to start on a busy machine.
 const MARGIN: Duration = Duration::from_mins(1);
 
+/// What the script gives Lambda for a role that spreads and a function that starts.
+const FUNCTION_MADE_WITHIN: Duration = Duration::from_mins(1);
 const TAKEN_WITHIN: Duration = Duration::from_mins(1);
 const ONE_LOOK: Duration = Duration::from_secs(5);
 
@@ -107,6 +109,11 @@ impl Backend {
     /// DynamoDB's word for the point-in-time recovery of a table: `ENABLED` or `DISABLED`.
     pub async fn recovery(&self, table: &str) -> Result<String> {
         self.run(&json!({"do": "recovery", "table": table}), Duration::ZERO).await
+    }
+
+    /// Makes a function that logs each event that it gets as one line, and returns its ARN.
+    pub async fn function(&self, name: &str) -> Result<String> {
+        self.run(&json!({"do": "function", "name": name}), FUNCTION_MADE_WITHIN).await
     }
 
     /// Follows a queue whose messages are about different things.

@@ -3,11 +3,31 @@
 The endpoint, the region and the credentials come from the environment, as they do anywhere else.
 """
 
+import io
 import json
 import sys
 import time
+import zipfile
 
 import boto3
+
+# A function that only tells what it gets.
+PROGRAM = """#!{python}
+import os, urllib.request
+api = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"
+while True:
+    with urllib.request.urlopen(api + "next", timeout=None) as next:
+        id, event = next.headers["Lambda-Runtime-Aws-Request-Id"], next.read()
+    print(event.decode().replace("\\n", " "), flush=True)
+    urllib.request.urlopen(api + id + "/response", b"null")
+"""
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+MADE_WITHIN_SECONDS = 30
 
 
 def publish(order):
@@ -87,6 +107,34 @@ def recovery(order):
     return told["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
 
 
+def function(order):
+    iam, functions, name = boto3.client("iam"), boto3.client("lambda"), order["name"]
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        bootstrap = zipfile.ZipInfo("bootstrap")
+        bootstrap.external_attr = 0o755 << 16
+        archive.writestr(bootstrap, PROGRAM.format(python=sys.executable))
+    deadline = time.monotonic() + MADE_WITHIN_SECONDS
+    while True:
+        try:
+            made = functions.create_function(
+                FunctionName=name,
+                Role=role,
+                Runtime="provided.al2023",
+                Handler="bootstrap",
+                Code={"ZipFile": package.getvalue()},
+            )
+            break
+        except functions.exceptions.InvalidParameterValueException:
+            # Lambda cannot assume the role yet.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+    functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    return made["FunctionArn"]
+
+
 order = json.load(sys.stdin)
-actions = {f.__name__: f for f in (publish, send, receive, drain, subscribe, unsubscribe, recovery)}
+actions = {f.__name__: f for f in (publish, send, receive, drain, subscribe, unsubscribe, recovery, function)}
 json.dump(actions[order["do"]](order), sys.stdout)

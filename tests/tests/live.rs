@@ -80,6 +80,8 @@ mod slow;
 mod smoke;
 #[path = "live/snapshot.rs"]
 mod snapshot;
+#[path = "live/subscriptions.rs"]
+mod subscriptions;
 #[path = "live/tags.rs"]
 mod tags;
 #[path = "live/testbed.rs"]

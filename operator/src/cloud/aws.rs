@@ -20,6 +20,7 @@ mod recent;
 mod route53;
 mod sns;
 mod sqs;
+mod subscriptions;
 mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,10 +34,12 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use super::error::Failure;
 use super::{Cloud, CloudError, Kind};
 use crate::desired::end::Closer;
-use crate::observed::{Closely, Observed, ResourceId};
+use crate::observed::subscriptions::Subscriptions;
+use crate::observed::{Closely, Observed, QueueState, ResourceId, TopicState};
 use crate::plan::Step;
 use crate::stack::Location;
-use crate::stack::name::{Account, Names, Owner, Tags};
+use crate::stack::name::{Account, Names, Owner, QueueId, Tags, TopicId};
+use crate::stack::subscription::notes::Notes;
 #[cfg(test)]
 pub(crate) use calls::tests;
 pub use calls::{Attempt, Calls, Purpose, attempts, counted};
@@ -45,6 +48,9 @@ pub use pace::{Held, held};
 
 /// The newest behaviour whose changes we have read.
 const BEHAVIOR: fn() -> BehaviorVersion = BehaviorVersion::v2026_01_12;
+
+/// What SNS holds, with the queue that is there only for subscriptions.
+type Messaging = (BTreeMap<TopicId, TopicState>, Subscriptions, Option<(QueueId, QueueState)>);
 
 /// AWS in one account and region, as one identity.
 pub struct Aws {
@@ -57,6 +63,7 @@ pub struct Aws {
     log_groups: logs::LogGroups,
     gateway: apigateway::Gateway,
     domains: domains::Domains,
+    subscriptions: subscriptions::Subscriptions,
 }
 
 impl Aws {
@@ -69,17 +76,38 @@ impl Aws {
         let account = account(&config, &location.region).await?;
         let pace = if is_paced { Pace::of(&account) } else { Arc::default() };
         let gateway = apigateway::Gateway::new(&config, Arc::clone(&pace));
+        let topics = sns::Topics::new(&config);
+        let functions = lambda::Functions::new(&config, Arc::clone(&pace));
+        let (sns, lambda) = (topics.client.clone(), functions.client.clone());
         Ok(Self {
+            subscriptions: subscriptions::Subscriptions::new(sns, lambda, Arc::clone(&pace), account.clone()),
             account,
-            domains: domains::Domains::new(&config, gateway.client.clone(), Arc::clone(&pace)),
+            domains: domains::Domains::new(&config, gateway.client.clone(), pace),
             tables: dynamodb::Tables::new(&config),
             queues: sqs::Queues::new(&config),
-            topics: sns::Topics::new(&config),
+            topics,
             roles: iam::Roles::new(&config),
-            functions: lambda::Functions::new(&config, pace),
+            functions,
             log_groups: logs::LogGroups::new(&config),
             gateway,
         })
+    }
+
+    /// The topics, and what there can be only when the one for messages has notes: subscriptions, and their dead-letter
+    /// queue, which is looked for also when there is no topic of ours that could tell.
+    async fn messaging(&self, names: &Names, owner: &Owner) -> Result<Messaging, CloudError> {
+        let topics = Box::pin(self.topics.read(names)).await?;
+        let topic = topics.get(&TopicId::Messages).filter(|topic| owner.owns(&topic.tags));
+        let subscriptions = match topic {
+            Some(topic) => Box::pin(self.subscriptions.read(topic, names)).await?,
+            None => Subscriptions::default(),
+        };
+        let queue = if topic.is_none_or(|topic| Notes::of(&topic.tags).is_open()) {
+            Box::pin(self.queues.read_one(QueueId::SubscriptionsDeadLetters, names)).await?
+        } else {
+            None
+        };
+        Ok((topics, subscriptions, queue))
     }
 
     /// Lets the next look read the tags that are otherwise read once an hour.
@@ -103,22 +131,25 @@ impl Cloud for Aws {
             Ok((apis, domains))
         };
         // Each in a box of its own: the SDK's futures are so large that all of them together are more than a stack.
-        let (tables, queues, topics, roles, log_groups, functions, sources, (apis, domains)) = tokio::try_join!(
+        let (tables, mut queues, topics, roles, log_groups, functions, sources, (apis, domains)) = tokio::try_join!(
             Box::pin(self.tables.read(names, owner)),
             Box::pin(self.queues.read(names)),
-            Box::pin(self.topics.read(names)),
+            Box::pin(self.messaging(names, owner)),
             Box::pin(self.roles.read(names)),
             Box::pin(self.log_groups.read(names)),
             Box::pin(self.functions.read(names)),
             Box::pin(self.functions.read_sources(names)),
             Box::pin(gateway),
         )?;
+        let (topics, subscriptions, queue) = topics;
+        queues.extend(queue);
         let mut foreign = BTreeSet::new();
         let functions = ours(functions, |f| &f.tags, ResourceId::Function, owner, &mut foreign);
         Ok(Observed {
             tables: ours(tables, |table| &table.tags, ResourceId::Table, owner, &mut foreign),
             queues: ours(queues, |queue| &queue.tags, ResourceId::Queue, owner, &mut foreign),
             topics: ours(topics, |topic| &topic.tags, ResourceId::Topic, owner, &mut foreign),
+            subscriptions,
             roles: ours(roles, |role| &role.tags, ResourceId::Role, owner, &mut foreign),
             log_groups: ours(log_groups, |group| &group.tags, ResourceId::LogGroup, owner, &mut foreign),
             sources: sources
@@ -151,6 +182,7 @@ impl Cloud for Aws {
             Step::AccessLogs(step) => Box::pin(self.gateway.apply_access_logs(step)).await,
             Step::Tag(tagged, tags) => Box::pin(self.tag(tagged, tags)).await,
             Step::Untag(tagged, keys) => Box::pin(self.untag(tagged, keys)).await,
+            Step::Subscription(step) => Box::pin(self.subscriptions.apply(step)).await,
         }
     }
 }

@@ -52,7 +52,10 @@ pub(super) fn of(names: &Names, spec: &StackSpec) -> BTreeMap<QueueId, Queue> {
         |policy| Queue { visibility_timeout_seconds: 30, retention_seconds: 14 * DAY, redrive: None, policy };
     let mut queues = BTreeMap::from([
         (QueueId::Notifications, source(Function::Pusher.timeout_seconds(), QueueId::NotificationsDeadLetters)),
-        (QueueId::NotificationsDeadLetters, dead_letters(Some(accept_undelivered(names)))),
+        (
+            QueueId::NotificationsDeadLetters,
+            dead_letters(Some(accept_undelivered(names, QueueId::NotificationsDeadLetters, TopicId::Notifications))),
+        ),
         (QueueId::Messages, source(CONSUMER_TIMEOUT_SECONDS, QueueId::MessagesDeadLetters)),
         (QueueId::MessagesDeadLetters, dead_letters(None)),
         (QueueId::Pushes, source(Function::Pusher.timeout_seconds(), QueueId::PushesDeadLetters)),
@@ -63,16 +66,17 @@ pub(super) fn of(names: &Names, spec: &StackSpec) -> BTreeMap<QueueId, Queue> {
         let departures = source(Function::Watchdog.timeout_seconds(), QueueId::PresenceDeadLetters);
         queues.insert(QueueId::Departures, departures);
     }
+    if !spec.subscriptions.is_empty() {
+        let policy = accept_undelivered(names, QueueId::SubscriptionsDeadLetters, TopicId::Messages);
+        queues.insert(QueueId::SubscriptionsDeadLetters, dead_letters(Some(policy)));
+    }
     queues
 }
 
-/// SNS puts what it cannot deliver to the pusher into the same dead-letter queue.
-fn accept_undelivered(names: &Names) -> Document {
-    Document::of([Statement::allow(
-        "SnsRedrive",
-        ["sqs:SendMessage"],
-        [names.queue_arn(QueueId::NotificationsDeadLetters)],
-    )
-    .by_service("sns.amazonaws.com")
-    .when("ArnEquals", "aws:SourceArn", names.topic_arn(TopicId::Notifications))])
+/// SNS puts what it cannot deliver to the pusher into the dead-letter queue of the notifications, and what it cannot
+/// deliver to the users' subscriptions into one that is for nothing else.
+fn accept_undelivered(names: &Names, queue: QueueId, topic: TopicId) -> Document {
+    Document::of([Statement::allow("SnsRedrive", ["sqs:SendMessage"], [names.queue_arn(queue)])
+        .by_service("sns.amazonaws.com")
+        .when("ArnEquals", "aws:SourceArn", names.topic_arn(topic))])
 }

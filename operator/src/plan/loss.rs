@@ -37,6 +37,7 @@ pub fn loss(step: &Step, observed: &Observed) -> Option<String> {
         | Step::Gateway(_)
         | Step::Domain(_)
         | Step::AccessLogs(_)
+        | Step::Subscription(_)
         | Step::Tag(..)
         | Step::Untag(..) => None,
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::step::{QueueStep, part_of_queue as part};
+use super::subscriptions::{self, Use};
 use super::tagged::Tagged;
 use super::{Plan, Step, WaitReason, departures};
 use crate::desired::Desired;
@@ -21,6 +22,10 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
         let (id, name) = (*id, desired.names.queue(*id));
         let part = part(id);
         if plan.is_foreign(part, ResourceId::Queue(id), &name, observed) {
+            continue;
+        }
+        if id == QueueId::SubscriptionsDeadLetters && !subscriptions::is_noted(observed) {
+            plan.wait_for(part, ResourceId::Queue(id), "the topic's note that there are subscriptions");
             continue;
         }
         if let Some(redrive) = &queue.redrive
@@ -114,8 +119,19 @@ fn delete(desired: &Desired, id: QueueId, observed: &Observed, plan: &mut Plan) 
         QueueId::MessagesDeadLetters => Some(QueueId::Messages),
         QueueId::PushesDeadLetters => Some(QueueId::Pushes),
         QueueId::PresenceDeadLetters => Some(QueueId::Departures),
-        QueueId::Notifications | QueueId::Messages | QueueId::Pushes | QueueId::Departures => None,
+        QueueId::Notifications
+        | QueueId::Messages
+        | QueueId::Pushes
+        | QueueId::Departures
+        | QueueId::SubscriptionsDeadLetters => None,
     };
+    if id == QueueId::SubscriptionsDeadLetters {
+        match subscriptions::use_of_queue(desired, observed) {
+            Use::None => {}
+            Use::Leaving => return plan.wait_gone(part(id), what, "its subscriptions"),
+            Use::Unconfirmed => return,
+        }
+    }
     if let Some(function) = observed.functions.keys().find(|function| !desired.functions.contains_key(function)) {
         plan.wait_gone(part(id), what, ResourceId::Function(*function));
     } else if observed.sources.iter().any(|source| source.source_arn == names.queue_arn(id)) {

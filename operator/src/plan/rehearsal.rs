@@ -15,6 +15,7 @@ mod compute;
 mod domain;
 mod gateway;
 mod storage;
+mod subscriptions;
 mod tags;
 
 use super::loss::loss;
@@ -93,6 +94,7 @@ impl Supposed {
             Step::Gateway(step) => self.gateway(step),
             Step::AccessLogs(step) => self.access_logs(step),
             Step::Domain(step) => self.domain(step),
+            Step::Subscription(step) => self.subscription(step),
             Step::Tag(tagged, tags) => self.tag(tagged, tags),
             Step::Untag(tagged, keys) => self.untag(tagged, keys),
         }
@@ -101,6 +103,7 @@ impl Supposed {
     /// AWS has finished what it was at work on.
     fn finish(&mut self) {
         self.finish_tables();
+        self.finish_subscriptions();
         let world = &mut self.world;
         world.functions.retain(|_, found| found.readiness != Readiness::Busy("Deleting".into()));
         for found in world.functions.values_mut() {

@@ -4,21 +4,20 @@
 //! function. So the last tag to go is the one by which a thing is found, and a plan that was broken off anywhere goes on
 //! where it was. What has lost its tag is foreign to every stack, also to a new one of the same name.
 
-use super::step::{DomainStep, Step};
+use super::step::{DomainStep, Step, SubscriptionStep};
 use super::tagged::{Tagged, our_tags};
 use super::{Part, Plan};
 use crate::desired::Desired;
-use crate::observed::{Observed, ResourceId};
+use crate::observed::{Observed, ResourceId, TopicState};
+use crate::stack::name::{QueueId, TopicId};
 use crate::stack::note;
+use crate::stack::subscription::notes;
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     let names = &desired.names;
     let mut untag = |tagged: Tagged| plan.steps.push(Step::Untag(tagged, our_tags()));
     for (id, queue) in &observed.queues {
         untag(Tagged::Queue { id: *id, url: queue.url.clone() });
-    }
-    for (id, topic) in &observed.topics {
-        untag(Tagged::Topic { id: *id, arn: topic.arn.clone() });
     }
     for function in observed.roles.keys() {
         untag(Tagged::Role { function: *function, name: names.function(*function) });
@@ -36,6 +35,9 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
             // DynamoDB tells and takes no tags of a table that is coming or going.
             plan.wait_ready(Part::Connections, ResourceId::Table(*id), &table.status);
         }
+    }
+    for (id, topic) in &observed.topics {
+        untag_topic(*id, topic, observed, plan);
     }
     for (function, found) in &observed.functions {
         if observed.sources.iter().any(|source| source.function == *function) {
@@ -73,5 +75,19 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
         plan.wait_for(Part::Gateway, "untagging the api", "its notes of domain names");
     } else {
         plan.step(Step::Untag(Tagged::Api { arn: names.api_arn(&api.id) }, our_tags()));
+    }
+}
+
+/// The dead-letter queue of subscriptions is looked for only while the topic notes some, so the notes outlive its tags.
+fn untag_topic(id: TopicId, topic: &TopicState, observed: &Observed, plan: &mut Plan) {
+    let notes = if id == TopicId::Messages { notes::keys(&topic.tags) } else { Vec::new() };
+    let what = || format!("untagging {}", ResourceId::Topic(id));
+    if notes.is_empty() {
+        plan.step(Step::Untag(Tagged::Topic { id, arn: topic.arn.clone() }, our_tags()));
+    } else if observed.queues.contains_key(&QueueId::SubscriptionsDeadLetters) {
+        plan.wait_for(Part::Messages, what(), ResourceId::Queue(QueueId::SubscriptionsDeadLetters));
+    } else {
+        plan.step(SubscriptionStep::Forget { topic_arn: topic.arn.clone(), keys: notes });
+        plan.wait_for(Part::Messages, what(), "its notes of subscriptions");
     }
 }

@@ -5,6 +5,7 @@
 
 mod access_logs;
 mod domain;
+mod subscription;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,10 +19,12 @@ use crate::desired::policy::Document;
 use crate::desired::tables::Table;
 use crate::packages::Package;
 use crate::stack::name::{LogGroupId, QueueId, SourceId, TableId, Tags, TopicId};
+use crate::stack::subscription::SubscriptionId;
 use crate::sumu_stack::Architecture;
 pub use access_logs::AccessLogStep;
 pub(super) use access_logs::part_of_log_group;
 pub use domain::{DomainStep, Record};
+pub use subscription::SubscriptionStep;
 
 /// One AWS call.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +53,8 @@ pub enum Step {
     Tag(Tagged, Tags),
     /// Tags are taken off something, by their keys.
     Untag(Tagged, Vec<String>),
+    /// SNS and Lambda, about a subscription to the messages topic.
+    Subscription(SubscriptionStep),
 }
 
 /// A call to DynamoDB about one table.
@@ -264,6 +269,7 @@ impl Step {
             Self::Domain(_) => Part::CustomDomain,
             Self::AccessLogs(_) => Part::AccessLogs,
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.part(),
+            Self::Subscription(_) => Part::Subscriptions,
         }
     }
 
@@ -281,6 +287,7 @@ impl Step {
             Self::Gateway(_) | Self::AccessLogs(_) => "api",
             Self::Domain(step) => step.resource(),
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.resource(),
+            Self::Subscription(step) => step.resource(),
         }
     }
 
@@ -307,6 +314,7 @@ impl Step {
             Self::Gateway(_) | Self::AccessLogs(_) => Lane::Gateway,
             Self::Domain(step) => step.lane(),
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.lane(),
+            Self::Subscription(step) => step.lane(),
         }
     }
 
@@ -324,6 +332,7 @@ pub(super) const fn part_of_queue(id: QueueId) -> Part {
             Part::Notifications
         }
         QueueId::Messages | QueueId::MessagesDeadLetters => Part::Messages,
+        QueueId::SubscriptionsDeadLetters => Part::Subscriptions,
         QueueId::Departures | QueueId::PresenceDeadLetters => Part::Functions,
     }
 }
@@ -349,6 +358,8 @@ pub enum Lane {
     Domain,
     /// Its records.
     Records,
+    /// One subscription to the messages topic, or one function that such are about.
+    Subscription(SubscriptionId),
 }
 
 impl fmt::Display for Step {
@@ -400,6 +411,7 @@ impl fmt::Display for Step {
             Self::Tag(tagged, tags) => write!(f, "~ {tagged} {}", keys("tags", tags)),
             Self::Untag(tagged, keys) if tagged::is_ours(keys) => write!(f, "~ {tagged} our tags off"),
             Self::Untag(tagged, keys) => write!(f, "~ {tagged} tags off: {}", keys.join(", ")),
+            Self::Subscription(step) => step.fmt(f),
         }
     }
 }

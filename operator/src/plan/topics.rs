@@ -4,7 +4,7 @@ use sumu_contract::Function;
 
 use super::step::TopicStep;
 use super::tagged::Tagged;
-use super::{Part, Plan, Step};
+use super::{Part, Plan, Step, subscriptions};
 use crate::desired::Desired;
 use crate::observed::{Observed, Readiness, ResourceId, TopicState};
 use crate::stack::name::{QueueId, TopicId};
@@ -16,7 +16,8 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
             continue;
         }
         let Some(found) = observed.topics.get(&id) else {
-            plan.step(Step::Topic(id, TopicStep::Create { name, tags: desired.tags.clone() }));
+            let tags = desired.tags.clone().into_iter().chain(subscriptions::note(desired, id)).collect();
+            plan.step(Step::Topic(id, TopicStep::Create { name, tags }));
             continue;
         };
         plan.keep_tags(Tagged::Topic { id, arn: found.arn.clone() }, &desired.tags, &found.tags);
@@ -84,6 +85,8 @@ fn delete(desired: &Desired, id: TopicId, found: &TopicState, observed: &Observe
     } else if let Some(function) = observed.functions.keys().find(|function| !desired.functions.contains_key(function))
     {
         plan.wait_gone(part(id), ResourceId::Topic(id), ResourceId::Function(*function));
+    } else if let Some(before) = subscriptions::holds(observed).filter(|_| id == TopicId::Messages) {
+        plan.wait_gone(part(id), ResourceId::Topic(id), before);
     } else {
         plan.step(Step::Topic(id, TopicStep::Delete { arn: found.arn.clone() }));
     }

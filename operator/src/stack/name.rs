@@ -92,6 +92,8 @@ pub enum QueueId {
     Departures,
     /// What the watchdog could not work off, of the stream and of departures.
     PresenceDeadLetters,
+    /// What SNS could not deliver to the users' subscriptions. Only with subscriptions.
+    SubscriptionsDeadLetters,
 }
 
 /// The topics of a stack.
@@ -149,6 +151,7 @@ words!(QueueId {
     PushesDeadLetters => "pushes-dead-letters",
     Departures => "departures",
     PresenceDeadLetters => "presence-dead-letters",
+    SubscriptionsDeadLetters => "subscriptions-dead-letters",
 });
 words!(TopicId { Notifications => "notifications", Messages => "messages" });
 words!(SourceId {
@@ -331,6 +334,12 @@ impl Names {
     #[must_use]
     pub fn stage_arn(&self, api_id: &str, stage: &str) -> String {
         format!("{}/stages/{stage}", self.api_arn(api_id))
+    }
+
+    /// The id of the statement that lets a topic of this stack invoke a user's function. Another stack's is another one.
+    #[must_use]
+    pub fn statement_id(&self, id: TopicId) -> String {
+        format!("{}-{id}", self.prefix)
     }
 
     /// The ARN of an event source.

@@ -10,7 +10,7 @@ use super::access_logs;
 use crate::cloud::{CloudError, Kind};
 use crate::converge::Pass;
 use crate::plan::{Part, Step, WaitReason};
-use crate::stack::name::LogGroupId;
+use crate::stack::name::{LogGroupId, QueueId};
 use crate::stack::{Invalid, not_in_effect_sentence};
 use crate::sumu_stack::{Condition, ConditionStatus, SumuStackStatus};
 
@@ -22,11 +22,13 @@ pub const SPEC_IN_EFFECT: &str = "SpecInEffect";
 pub const SUSPENDED: &str = "Suspended";
 /// Type of the condition of a stack that waits for a person, as kstatus has it: `True`, or absent.
 pub const STALLED: &str = "Stalled";
+/// Type of the condition of subscriptions that others must confirm.
+pub const SUBSCRIPTIONS_CONFIRMED: &str = "SubscriptionsConfirmed";
 /// Type of the condition of the `ConfigMap` with the stack's addresses.
 pub const EXPORTED: &str = "Exported";
 
 /// Every type of condition, in the order of the document.
-pub const TYPES: [&str; 12] = [
+pub const TYPES: [&str; 14] = [
     READY,
     Part::Connections.as_str(),
     Part::Notifications.as_str(),
@@ -35,6 +37,8 @@ pub const TYPES: [&str; 12] = [
     Part::Gateway.as_str(),
     Part::CustomDomain.as_str(),
     Part::AccessLogs.as_str(),
+    Part::Subscriptions.as_str(),
+    SUBSCRIPTIONS_CONFIRMED,
     EXPORTED,
     STALLED,
     SPEC_IN_EFFECT,
@@ -208,16 +212,18 @@ fn worst<'a>(parts: impl Iterator<Item = &'a News>) -> Option<&'a News> {
     parts.filter(|news| news.status != ConditionStatus::True).max_by_key(severity)
 }
 
-/// The parts of every stack, and the custom domain and access logs where there are, or should be, any.
+/// The parts of every stack, and those that only some have where there is, or should be, something of them.
 fn parts(pass: &Pass) -> Vec<News> {
     let observed = &pass.observed;
     let others = [
         (Part::CustomDomain, !observed.domains.names.is_empty()),
         (Part::AccessLogs, observed.log_groups.contains_key(&LogGroupId::AccessLogs)),
+        (Part::Subscriptions, observed.queues.contains_key(&QueueId::SubscriptionsDeadLetters)),
     ];
-    let others = others.into_iter().map(|(part, is_there)| (of_part(part, pass), is_there));
-    let others = others.filter(|(news, is_there)| *is_there || news.status != ConditionStatus::True);
-    Part::ALL.into_iter().map(|part| of_part(part, pass)).chain(others.map(|(news, _)| news)).collect()
+    let others = others.into_iter().filter_map(|(part, is_there)| {
+        Some(of_part(part, pass)).filter(|news| is_there || news.status != ConditionStatus::True)
+    });
+    Part::ALL.into_iter().map(|part| of_part(part, pass)).chain(others).collect()
 }
 
 fn of_part(part: Part, pass: &Pass) -> News {
@@ -283,7 +289,7 @@ fn wait_word(wait: &WaitReason) -> &'static str {
     }
 }
 
-fn list(items: impl Iterator<Item = String>, count: usize) -> String {
+pub(super) fn list(items: impl Iterator<Item = String>, count: usize) -> String {
     let mut text = items.take(NAMED_MAX).collect::<Vec<_>>().join("; ");
     if count > NAMED_MAX {
         // Writing to a String cannot fail.

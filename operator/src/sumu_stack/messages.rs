@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Messages {
-    /// Subscriptions to the messages topic. No effect yet.
+    /// Subscriptions to the messages topic, which has what clients `publish`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub subscriptions: Vec<Subscription>,
@@ -30,13 +30,14 @@ pub struct Messages {
 pub struct Subscription {
     /// How SNS delivers.
     pub protocol: Protocol,
-    /// Where SNS delivers: an ARN, a URL, an e-mail address or a telephone number.
+    /// Where SNS delivers: an ARN, a URL, an e-mail address or a telephone number. A function of the stack's account and
+    /// region is given the permission that SNS needs; a queue, and a function elsewhere, must allow it themselves.
     #[schemars(length(min = 1, max = 2048))]
     pub endpoint: String,
     /// Whether the message is delivered without SNS's envelope.
     #[serde(default)]
     pub raw_message_delivery: bool,
-    /// Which messages are delivered, by their attributes: an SNS filter policy.
+    /// Which messages are delivered, by their attributes: an SNS filter policy. All when empty.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "filter_policy_schema")]
     pub filter_policy: BTreeMap<String, serde_json::Value>,
@@ -64,6 +65,22 @@ pub enum Protocol {
     Sms,
     /// A Firehose delivery stream.
     Firehose,
+}
+
+impl Protocol {
+    /// SNS's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lambda => "lambda",
+            Self::Sqs => "sqs",
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Email => "email",
+            Self::Sms => "sms",
+            Self::Firehose => "firehose",
+        }
+    }
 }
 
 /// A Lambda function of yours that is fed from the messages queue.

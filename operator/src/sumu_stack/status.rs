@@ -148,6 +148,9 @@ pub struct MessagingStatus {
     /// The URL of the queue's dead-letter queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter_queue_url: Option<String>,
+    /// The URL of the queue with what SNS could not deliver to `spec.messages.subscriptions`; only for messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscriptions_dead_letter_queue_url: Option<String>,
 }
 
 /// The four functions.

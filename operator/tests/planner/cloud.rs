@@ -12,6 +12,7 @@
 //! | [`compute`] | Lambda |
 //! | [`gateway`] | API Gateway |
 //! | [`domain`] | its domain names, and Route 53 |
+//! | [`subscriptions`] | who is subscribed to the messages topic, and their functions |
 //! | [`tags`] | tags, and what is looked at only when they are taken off |
 
 mod compute;
@@ -19,6 +20,7 @@ pub mod domain;
 mod gateway;
 mod identity;
 mod messaging;
+mod subscriptions;
 mod tables;
 mod tags;
 
@@ -31,7 +33,8 @@ use sumu_operator::cloud::{Cloud, CloudError, Kind};
 use sumu_operator::desired::end::Closer;
 use sumu_operator::observed::{ApiState, Closely, Count, Observed, Readiness, ResourceId};
 use sumu_operator::plan::Step;
-use sumu_operator::stack::name::{Names, Owner, QueueId, TableId, Tags};
+use sumu_operator::stack::name::{Names, Owner, QueueId, TableId, Tags, TopicId};
+use sumu_operator::stack::subscription::SubscriptionId;
 
 use crate::fixtures::Fixture;
 
@@ -104,6 +107,14 @@ pub struct World {
     pub denied_zones: Option<String>,
     /// Whether the account has no role with which API Gateway writes logs.
     pub lacks_log_role: bool,
+    /// Why a look at the policies of users' functions is denied.
+    pub denied_functions: Option<String>,
+    /// The endpoint that SNS does not take.
+    pub refused: Option<String>,
+    /// Whether the stack is let go, so that nothing need be found again.
+    pub is_let_go: bool,
+    /// What the operator has subscribed.
+    subscribed: BTreeSet<SubscriptionId>,
     /// Whether a look shows what the look before it should have shown.
     pub lags: bool,
     shown: Observed,
@@ -166,6 +177,10 @@ impl MemoryCloud {
             denied_domains: None,
             denied_zones: None,
             lacks_log_role: false,
+            denied_functions: None,
+            refused: None,
+            is_let_go: false,
+            subscribed: BTreeSet::new(),
             lags: false,
             shown: Observed::default(),
             owner: fixture.owner.clone(),
@@ -260,6 +275,7 @@ impl World {
             Step::Gateway(step) => self.gateway_call(step),
             Step::Domain(step) => self.domain_call(step),
             Step::AccessLogs(step) => self.access_log_call(step),
+            Step::Subscription(step) => self.subscription_call(step),
             Step::Tag(tagged, tags) => self.tag_call(tagged, tags),
             Step::Untag(tagged, keys) => self.untag_call(tagged, keys),
         }
@@ -274,8 +290,11 @@ impl World {
         }
         let foreign = &mut seen.foreign;
         self.hide(&mut seen.tables, |table| &table.tags, ResourceId::Table, foreign);
-        self.hide(&mut seen.queues, |queue| &queue.tags, ResourceId::Queue, foreign);
         self.hide(&mut seen.topics, |topic| &topic.tags, ResourceId::Topic, foreign);
+        let (subscriptions, looks_for_queue) = self.visible_subscriptions(seen.topics.get(&TopicId::Messages));
+        seen.subscriptions = subscriptions;
+        seen.queues.retain(|id, _| looks_for_queue || *id != QueueId::SubscriptionsDeadLetters);
+        self.hide(&mut seen.queues, |queue| &queue.tags, ResourceId::Queue, foreign);
         self.hide(&mut seen.log_groups, |group| &group.tags, ResourceId::LogGroup, foreign);
         self.hide(&mut seen.roles, |role| &role.tags, ResourceId::Role, foreign);
         self.hide(&mut seen.functions, |function| &function.tags, ResourceId::Function, foreign);

@@ -17,6 +17,7 @@ mod presence;
 mod rehearsal;
 mod retention;
 mod settled;
+pub mod subscriptions;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -7,6 +7,7 @@ mod domain;
 mod events;
 mod export;
 mod kstatus;
+mod subscriptions;
 
 use std::fmt::Write as _;
 

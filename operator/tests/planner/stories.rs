@@ -115,6 +115,23 @@ fn access_logs_and_point_in_time_recovery_are_switched_on_and_off() {
 }
 
 #[test]
+fn subscriptions_are_made_then_changed_and_taken_away() {
+    let subscriptions = |list: &str| stack(&format!("messages: {{subscriptions: [{list}]}}"));
+    let queue = "{protocol: sqs, endpoint: 'arn:aws:sqs:eu-west-3:210987654321:orders'}";
+    let function = "{protocol: lambda, endpoint: 'arn:aws:lambda:eu-west-3:210987654321:function:mailer'}";
+    let other = queue.replace("'}", "', rawMessageDelivery: true, filterPolicy: {user_id: [alice]}}");
+    let cloud = MemoryCloud::new(&stack(""), USUAL);
+    cloud.change(|world| world.make_function("mailer"));
+    settle(&cloud, &stack("").desired);
+    let mut told = tell(&cloud, &subscriptions(&format!("{queue}, {function}")).desired);
+    told.push_str("the queue is to get something else, and the function nothing\n\n");
+    told.push_str(&tell(&cloud, &subscriptions(&other).desired));
+    told.push_str("spec.messages.subscriptions is taken out\n\n");
+    told.push_str(&tell(&cloud, &stack("").desired));
+    assert_snapshot!(told);
+}
+
+#[test]
 fn a_retained_stack_is_let_go_from_the_inside_out() {
     let fixture = stack("deletionPolicy: Retain");
     let cloud = MemoryCloud::new(&fixture, USUAL);

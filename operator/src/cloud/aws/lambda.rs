@@ -343,7 +343,8 @@ fn changed_lately(found: &FunctionConfiguration, now: Timestamp) -> bool {
     changed.is_some_and(|changed| now.duration_since(changed).as_secs() <= seconds)
 }
 
-fn permission(statement: &Value) -> Permission {
+/// What a statement of a function's policy allows.
+pub(super) fn permission(statement: &Value) -> Permission {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let condition = &statement["Condition"]["ArnLike"];
     Permission {

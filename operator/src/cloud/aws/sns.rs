@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
-use aws_sdk_sns::types::Tag;
+use aws_sdk_sns::types::{Subscription, Tag};
 use futures::future::try_join_all;
 use serde_json::json;
 use sumu_contract::Function;
@@ -21,7 +21,7 @@ use crate::stack::name::{Names, Tags, TopicId};
 const REDRIVE: &str = "RedrivePolicy";
 
 pub(super) struct Topics {
-    client: Client,
+    pub(super) client: Client,
     /// Dead-letter queues by the subscription's ARN, for glances.
     known: Recent<Option<String>>,
 }
@@ -57,25 +57,15 @@ impl Topics {
         topic_arn: &str,
         pusher_arn: &str,
     ) -> Result<Vec<SubscriptionState>, CloudError> {
-        let mut found = Vec::new();
-        let mut token = None;
-        let mut pages = Pages::of("ListSubscriptionsByTopic", name);
-        loop {
-            let call = self.client.list_subscriptions_by_topic().topic_arn(topic_arn).set_next_token(token);
-            let answer = call.send().await.map_err(failed("ListSubscriptionsByTopic", name))?;
-            for subscription in answer.subscriptions() {
-                found.push(SubscriptionState {
-                    arn: subscription.subscription_arn().unwrap_or_default().to_owned(),
-                    protocol: subscription.protocol().unwrap_or_default().to_owned(),
-                    endpoint: subscription.endpoint().unwrap_or_default().to_owned(),
-                    dead_letters_arn: None,
-                });
-            }
-            token = pages.after(answer.next_token)?;
-            if token.is_none() {
-                break;
-            }
-        }
+        let rows = listed(&self.client, name, topic_arn).await?.into_iter();
+        let mut found: Vec<SubscriptionState> = rows
+            .map(|row| SubscriptionState {
+                arn: row.subscription_arn.unwrap_or_default(),
+                protocol: row.protocol.unwrap_or_default(),
+                endpoint: row.endpoint.unwrap_or_default(),
+                dead_letters_arn: None,
+            })
+            .collect();
         // Only the pusher is subscribed by us; what others subscribe is theirs, and may not even have an ARN yet.
         for subscription in found.iter_mut().filter(|subscription| subscription.endpoint == pusher_arn) {
             let read = self.dead_letters_arn(&subscription.arn);
@@ -88,8 +78,7 @@ impl Topics {
         let answer = self.client.get_subscription_attributes().subscription_arn(subscription_arn).send().await;
         let answer = absent(answer.map_err(failed("GetSubscriptionAttributes", subscription_arn)))?;
         let policy = answer.and_then(|answer| answer.attributes?.remove(REDRIVE)).unwrap_or_default();
-        let policy: serde_json::Value = serde_json::from_str(&policy).unwrap_or_default();
-        Ok(policy["deadLetterTargetArn"].as_str().map(ToOwned::to_owned))
+        Ok(dead_letters_arn(&policy))
     }
 
     pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
@@ -139,11 +128,34 @@ impl Topics {
     }
 }
 
+/// All subscriptions to a topic, whoever's they are.
+pub(super) async fn listed(client: &Client, name: &str, topic_arn: &str) -> Result<Vec<Subscription>, CloudError> {
+    const OPERATION: &str = "ListSubscriptionsByTopic";
+    let mut found = Vec::new();
+    let mut token = None;
+    let mut pages = Pages::of(OPERATION, name);
+    loop {
+        let call = client.list_subscriptions_by_topic().topic_arn(topic_arn).set_next_token(token);
+        let answer = call.send().await.map_err(failed(OPERATION, name))?;
+        found.extend(answer.subscriptions.unwrap_or_default());
+        token = pages.after(answer.next_token)?;
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// The queue that a redrive policy names.
+pub(super) fn dead_letters_arn(policy: &str) -> Option<String> {
+    let policy: serde_json::Value = serde_json::from_str(policy).unwrap_or_default();
+    policy["deadLetterTargetArn"].as_str().map(ToOwned::to_owned)
+}
+
 fn redrive(dead_letters_arn: &str) -> String {
     json!({ "deadLetterTargetArn": dead_letters_arn }).to_string()
 }
 
-fn sdk_tags(resource: &str, tags: &Tags) -> Result<Vec<Tag>, CloudError> {
+pub(super) fn sdk_tags(resource: &str, tags: &Tags) -> Result<Vec<Tag>, CloudError> {
     tags.iter()
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
         .collect::<Result<_, _>>()

@@ -44,7 +44,9 @@ impl Queues {
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<QueueId, QueueState>, CloudError> {
-        let found = try_join_all(QueueId::ALL.iter().map(|id| self.read_one(*id, names))).await?;
+        // That of subscriptions is looked for by itself, when there can be one.
+        let ids = QueueId::ALL.iter().filter(|id| **id != QueueId::SubscriptionsDeadLetters);
+        let found = try_join_all(ids.map(|id| self.read_one(*id, names))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -55,7 +57,11 @@ impl Queues {
         }
     }
 
-    async fn read_one(&self, id: QueueId, names: &Names) -> Result<Option<(QueueId, QueueState)>, CloudError> {
+    pub(super) async fn read_one(
+        &self,
+        id: QueueId,
+        names: &Names,
+    ) -> Result<Option<(QueueId, QueueState)>, CloudError> {
         let name = names.queue(id);
         let Some(url) = self.url(&name).await? else { return Ok(self.unshown(id, &name)) };
         let attributes = self.client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All);

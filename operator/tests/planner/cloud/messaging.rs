@@ -94,6 +94,7 @@ impl World {
         let source = self.held.queues.values().find(redrive);
         let source = source.map(|queue| &queue.url);
         assert!(source.is_none(), "queue {id} was deleted while {source:?} puts its dead letters there");
+        assert!(!self.redrives_to(&arn), "queue {id} was deleted while a subscription puts its dead letters there");
         self.nobody_is_told_of(url);
     }
 
@@ -148,13 +149,21 @@ impl World {
                 self.topic("DeleteTopic", id, arn)?;
                 self.nobody_is_told_of(arn);
                 // With all its subscriptions.
+                if id == TopicId::Messages {
+                    self.subscriptions_go();
+                }
                 self.held.topics.remove(&id);
                 Ok(())
             }
         }
     }
 
-    fn topic(&mut self, operation: &'static str, id: TopicId, arn: &str) -> Result<&mut TopicState, CloudError> {
+    pub(super) fn topic(
+        &mut self,
+        operation: &'static str,
+        id: TopicId,
+        arn: &str,
+    ) -> Result<&mut TopicState, CloudError> {
         assert_eq!(arn, self.names.topic_arn(id));
         let Some(found) = self.held.topics.get(&id) else {
             return Err(refusal(operation, arn, Kind::NotFound, "Topic does not exist"));

@@ -12,7 +12,8 @@ use crate::laws::{assert_whole, settled};
 use crate::passes::{empty, look_at, pass, settle};
 
 /// What makes a stack have everything that it can have.
-const EVERYTHING: &str = "{presence: {gracePeriodSeconds: 30}, gateway: {accessLogs: {}}}";
+const EVERYTHING: &str = "{presence: {gracePeriodSeconds: 30}, gateway: {accessLogs: {}}, messages: {subscriptions: [
+    {protocol: sqs, endpoint: 'arn:aws:sqs:eu-west-3:210987654321:orders'}]}}";
 
 /// Everything that has a name of ours.
 fn named() -> Vec<ResourceId> {
@@ -205,12 +206,13 @@ fn what_users_let_others_do_with_a_queue_stays() {
     });
     let calls = cloud.calls();
     settle(&cloud, &fixture.desired);
-    // The one queue with a statement of ours: it has both now.
-    assert_eq!(cloud.lines_since(calls), ["~ queue notifications-dead-letters attributes Policy"]);
+    // The queues with a statement of ours: they have both now.
+    let ours = [QueueId::NotificationsDeadLetters, QueueId::SubscriptionsDeadLetters];
+    assert_eq!(cloud.lines_since(calls), ours.map(|id| format!("~ queue {id} attributes Policy")));
     for (id, queue) in cloud.held().queues {
         let policy = &queue.attributes["Policy"];
         assert!(policy.contains("Theirs"), "{id}: {policy}");
-        assert_eq!(policy.contains("SnsRedrive"), id == QueueId::NotificationsDeadLetters, "{id}: {policy}");
+        assert_eq!(policy.contains("SnsRedrive"), ours.contains(&id), "{id}: {policy}");
     }
 }
 

@@ -36,7 +36,10 @@ fn a_stack_that_nobody_uses_is_deleted_as_any_other() {
 
 #[test]
 fn connections_and_messages_of_any_kind_keep_everything_and_are_named_with_their_numbers() {
-    let fixture = stack("presence: {gracePeriodSeconds: 30}");
+    let fixture = stack(
+        "{presence: {gracePeriodSeconds: 30}, messages: {subscriptions: [
+            {protocol: sqs, endpoint: 'arn:aws:sqs:eu-west-3:210987654321:orders'}]}}",
+    );
     let whole = settled(&fixture, Pace::INSTANT);
     let blocked = |cloud: &MemoryCloud, line: &str| {
         let before = (cloud.held(), cloud.calls());

@@ -16,7 +16,8 @@ use crate::laws::settled;
 const NOT_OF_ONE_TABLE: [&str; 1] = ["dynamodb:ListStreams"];
 
 /// A stack that has all there is.
-const EVERYTHING: &str = "presence: {gracePeriodSeconds: 30}";
+const EVERYTHING: &str = "{presence: {gracePeriodSeconds: 30}, messages: {subscriptions: [
+    {protocol: sqs, endpoint: 'arn:aws:sqs:eu-west-3:210987654321:orders'}]}}";
 
 fn held(changes: &str) -> (Fixture, Observed) {
     let fixture = stack(changes);

@@ -73,6 +73,24 @@ fn every_edit_is_foretold_and_so_is_taking_it_back() {
 }
 
 #[test]
+fn subscriptions_that_come_change_and_go_are_foretold() {
+    let with = |list: &str| stack(&format!("messages: {{subscriptions: [{list}]}}"));
+    let queue = "{protocol: sqs, endpoint: 'arn:aws:sqs:eu-west-3:210987654321:orders'}";
+    let raw = queue.replace("'}", "', rawMessageDelivery: true, filterPolicy: {user_id: [alice]}}");
+    let function = "{protocol: lambda, endpoint: 'arn:aws:lambda:eu-west-3:210987654321:function:mailer'}";
+    let server = "{protocol: https, endpoint: 'https://hooks.example/in'}";
+    let before = stack("");
+    let cloud = settled(&before, Pace::INSTANT);
+    cloud.change(|world| world.make_function("mailer"));
+    let all = with(&format!("{queue}, {function}, {server}"));
+    for after in [&all, &with(&raw), &all, &before] {
+        assert_foretold(&cloud, &after.desired, &format!("{:?}", after.stack.spec.messages));
+    }
+    settle(&cloud, &all.desired);
+    assert_foretold(&cloud, &deleted(&all), "the deletion");
+}
+
+#[test]
 fn a_grace_period_that_goes_takes_its_queue_along_once_that_is_worked_off() {
     let before = stack("presence: {gracePeriodSeconds: 30}");
     let cloud = settled(&before, Pace::INSTANT);
