@@ -239,8 +239,7 @@ fn a_protected_table_that_stops_a_deletion_is_the_reason() {
 
 #[test]
 fn fields_without_effect_are_admitted_beside_ready() {
-    let mut fixture =
-        stack("messages: {subscriptions: [{protocol: sqs, endpoint: 'arn:x'}], consumers: [{functionArn: 'arn:y'}]}");
+    let mut fixture = stack("messages: {consumers: [{functionArn: 'arn:y'}]}");
     let (_, last) = after_passes(&fixture, Pace::INSTANT, SETTLED);
     let status = report_pass(&mut fixture, &last, NOON);
     let (state, _, message) = ready(&status);
