@@ -66,10 +66,15 @@ pub fn after_look(error: &CloudError, attempt: u32, chance: f64, resync: Duratio
     after_error(error.kind, attempt, chance, resync)
 }
 
+/// What Lambda refuses of an event source is mended outside the cluster: a function is made, its timeout is lowered.
+///
 /// API Gateway takes one call about a domain name in 30 s from a whole account, and what it refuses is mended outside the
 /// cluster: a certificate is issued, a domain name is let go.
 fn after_failure(error: &CloudError, attempt: u32, chance: f64, resync: Duration) -> Duration {
     match error.kind {
+        Kind::Rejected if error.operation.ends_with("EventSourceMapping") => {
+            after_error(Kind::Quota, attempt, chance, resync)
+        }
         _ if !error.operation.ends_with("DomainName") => after_error(error.kind, attempt, chance, resync),
         Kind::Busy => SECOND * 10,
         Kind::Throttled => SECOND * 31 + (SECOND * 10).mul_f64(chance),
@@ -238,6 +243,15 @@ mod tests {
         assert_eq!([after(Kind::Throttled, 0), after(Kind::Throttled, 9)], [SECOND * 31; 2]);
         assert_eq!([after(Kind::Rejected, 0), after(Kind::Rejected, 9)], [MINUTE, MINUTE * 5]);
         assert_eq!([after(Kind::Busy, 0), after(Kind::Denied, 0)], [SECOND * 10, SECOND * 5]);
+    }
+
+    #[test]
+    fn a_consumer_that_lambda_refuses_is_tried_again_when_its_function_may_have_been_mended() {
+        let mut failure = failed(Kind::Rejected);
+        failure.error.operation = "CreateEventSourceMapping";
+        let pass = Pass { failures: vec![failure], ..pass() };
+        let [first, later] = [0, 9].map(|attempt| after_pass(&pass, history(attempt), 0.5, RESYNC));
+        assert_eq!([first, later], [MINUTE, MINUTE * 5]);
     }
 
     #[test]

@@ -11,9 +11,11 @@
 //! | [`functions`] | the four functions, who may invoke them and what feeds them |
 //! | [`gateway`] | the WebSocket API |
 //! | [`domain`] | the custom domain |
+//! | [`consumers`] | the users' functions that the messages queue feeds |
 //! | [`end`] | what becomes of it when its object is deleted |
 //! | [`policy`] | IAM policy documents and when two are the same |
 
+pub mod consumers;
 pub mod domain;
 pub mod end;
 pub mod functions;
@@ -30,6 +32,7 @@ use sumu_contract::Function;
 use crate::packages::{Package, Packages};
 use crate::stack::name::{Names, Owner, QueueId, SourceId, TableId, Tags, TopicId};
 use crate::stack::{Invalid, StackSpec};
+use consumers::Consumer;
 use domain::Domain;
 use end::End;
 use functions::{FunctionConfig, Source};
@@ -65,6 +68,8 @@ pub struct Desired {
     pub gateway: Option<Gateway>,
     /// The custom domain.
     pub domain: Option<Domain>,
+    /// How the messages queue feeds the users' functions, by the ARNs of these.
+    pub consumers: BTreeMap<String, Consumer>,
     /// Whether a table that is protected from deletion may be unprotected to delete it.
     pub may_unprotect_tables: bool,
     /// What becomes of it.
@@ -133,6 +138,7 @@ impl Desired {
             sources: functions::sources(spec, &names),
             gateway: Some(gateway::of(spec, &names)),
             domain: domain::of(spec, &names)?,
+            consumers: consumers::of(spec, &names)?,
             may_unprotect_tables: !spec.deletion_protection,
             end: End::Never,
             names,
@@ -155,6 +161,7 @@ impl Desired {
             sources: BTreeMap::new(),
             gateway: None,
             domain: None,
+            consumers: BTreeMap::new(),
             may_unprotect_tables,
             end: End::Deleted,
         }

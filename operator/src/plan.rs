@@ -9,6 +9,7 @@
 //! - No step touches a resource without the owner's tag.
 //! - Steps of one lane depend on each other's order only as written; different lanes are independent.
 
+mod consumers;
 mod departures;
 mod domain;
 mod functions;
@@ -56,6 +57,8 @@ pub enum Part {
     Gateway,
     /// A domain name of the user's own for it.
     CustomDomain,
+    /// What feeds the users' own functions.
+    Consumers,
 }
 
 impl Part {
@@ -72,6 +75,7 @@ impl Part {
             Self::Functions => "Functions",
             Self::Gateway => "Gateway",
             Self::CustomDomain => "CustomDomain",
+            Self::Consumers => "Consumers",
         }
     }
 }
@@ -200,6 +204,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     roles::plan(desired, observed, &mut plan);
     functions::plan(desired, observed, &mut plan);
     functions::plan_sources(desired, observed, &mut plan);
+    consumers::plan(desired, observed, &mut plan);
     gateway::plan(desired, observed, &mut plan);
     domain::plan(desired, observed, &mut plan);
     plan

@@ -4,6 +4,7 @@
 //! here with a sentence that tells the remedy; a field that has no effect in this version is listed, never
 //! ignored in silence.
 
+pub mod consumers;
 pub mod name;
 pub mod note;
 pub mod tags;
@@ -14,7 +15,7 @@ use std::fmt::Write as _;
 use sumu_contract::limits::ENVIRONMENT_BYTES_MAX;
 use sumu_contract::settings::{self, AuthorizerSettings, Settings};
 
-use crate::sumu_stack::{self, Architecture, CustomDomain, S3Package, SumuStack, SumuStackSpec, Throttling};
+use crate::sumu_stack::{self, Architecture, Consumer, CustomDomain, S3Package, SumuStack, SumuStackSpec, Throttling};
 use name::{Owner, Tags};
 
 /// A validated stack.
@@ -38,6 +39,10 @@ pub struct StackSpec {
     pub throttling: Throttling,
     /// A domain name of the user's own.
     pub custom_domain: Option<CustomDomain>,
+    /// How long a message of the messages queue that was received stays hidden.
+    pub messages_visibility_seconds: u32,
+    /// The users' functions that the messages queue feeds, each once.
+    pub consumers: Vec<Consumer>,
     /// Where presence events go.
     pub presence_source: settings::PresenceSource,
     /// How long a user who has lost the last connection still counts as online.
@@ -122,6 +127,7 @@ impl StackSpec {
         let location = Location::of(&spec.aws, default_region);
         Ok(Self {
             custom_domain: custom_domain(spec.gateway.custom_domain.as_ref(), &location.region)?,
+            consumers: consumers::of(&spec.messages.consumers, &location.region)?,
             location,
             stage_name: spec.stage_name.clone(),
             tags,
@@ -129,6 +135,7 @@ impl StackSpec {
             connection_ttl_seconds: spec.connections.ttl_seconds,
             deletion_protection: spec.connections.deletion_protection,
             throttling: spec.gateway.throttling.clone(),
+            messages_visibility_seconds: spec.messages.visibility_timeout_seconds,
             presence_source: presence_source(spec.presence.source),
             grace_period_seconds: spec.presence.grace_period_seconds,
             empty_users: empty_users(spec.pusher.empty_users),
@@ -194,7 +201,6 @@ fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
         ("spec.connections.pointInTimeRecovery", spec.connections.point_in_time_recovery),
         ("spec.gateway.accessLogs", spec.gateway.access_logs.as_ref().is_some_and(|logs| logs.enabled)),
         ("spec.messages.subscriptions", !spec.messages.subscriptions.is_empty()),
-        ("spec.messages.consumers", !spec.messages.consumers.is_empty()),
     ]
     .into_iter()
     .filter_map(|(field, is_set)| is_set.then_some(field))

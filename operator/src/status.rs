@@ -10,7 +10,7 @@ use sumu_contract::Function;
 
 use crate::cloud::CloudError;
 use crate::converge::Pass;
-use crate::desired::{Desired, Endpoints};
+use crate::desired::{Desired, Endpoints, consumers};
 use crate::observed::Observed;
 use crate::stack::Invalid;
 use crate::stack::name::{Account, Names, QueueId, TableId, TopicId};
@@ -89,6 +89,10 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
         Progress::Passed(pass, desired) | Progress::Suspended(pass, desired) => {
             let stage = desired.gateway.as_ref().map(|gateway| gateway.stage_name.as_str());
             let mut status = described(&pass.observed, &desired.names, stage, context.endpoints);
+            if let Some(messages) = status.messages.as_mut().filter(|found| found.queue_arn.is_some()) {
+                let policy = || consumers::role_policy(&desired.names).text();
+                messages.consumer_policy = (!desired.consumers.is_empty()).then(policy);
+            }
             if let Some(want) = &desired.domain {
                 status.custom_domain = domain::described(want, &pass.observed);
                 let endpoint = status.endpoint.take();
@@ -173,6 +177,7 @@ fn messaging(
         queue_url: url(queue),
         queue_arn: url(queue).map(|_| names.queue_arn(queue)),
         dead_letter_queue_url: url(dead_letters),
+        consumer_policy: None,
     };
     (status != MessagingStatus::default()).then_some(status)
 }

@@ -8,6 +8,7 @@ mod apigateway_read;
 mod calls;
 mod closely;
 mod code;
+mod consumers;
 mod credentials;
 mod domains;
 mod dynamodb;
@@ -101,10 +102,15 @@ impl Cloud for Aws {
             let domains = Box::pin(self.domains.read(&apis, names, owner)).await?;
             Ok((apis, domains))
         };
+        let queues = async {
+            let queues = Box::pin(self.queues.read(names)).await?;
+            let consumers = Box::pin(self.functions.read_consumers(&queues, names, owner)).await?;
+            Ok((queues, consumers))
+        };
         // Each in a box of its own: the SDK's futures are so large that all of them together are more than a stack.
-        let (tables, queues, topics, roles, log_groups, functions, sources, (apis, domains)) = tokio::try_join!(
+        let (tables, (queues, consumers), topics, roles, log_groups, functions, sources, (apis, domains)) = tokio::try_join!(
             Box::pin(self.tables.read(names, owner)),
-            Box::pin(self.queues.read(names)),
+            Box::pin(queues),
             Box::pin(self.topics.read(names)),
             Box::pin(self.roles.read(names)),
             Box::pin(self.log_groups.read(names)),
@@ -127,6 +133,7 @@ impl Cloud for Aws {
             functions,
             apis,
             domains,
+            consumers,
             foreign,
             closely: Closely::default(),
         })
@@ -147,6 +154,7 @@ impl Cloud for Aws {
             Step::Source(_, step) => Box::pin(self.functions.apply_source(step)).await,
             Step::Gateway(step) => Box::pin(self.gateway.apply(step)).await,
             Step::Domain(step) => Box::pin(self.domains.apply(step)).await,
+            Step::Consumer(step) => Box::pin(self.functions.apply_consumer(step)).await,
             Step::Tag(tagged, tags) => Box::pin(self.tag(tagged, tags)).await,
             Step::Untag(tagged, keys) => Box::pin(self.untag(tagged, keys)).await,
         }

@@ -3,6 +3,7 @@
 //! [`Step`] groups the calls by service, because that is how they are carried out; each says which part of the
 //! stack it belongs to, which lane it runs in and how a person reads it.
 
+mod consumer;
 mod domain;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::desired::tables::Table;
 use crate::packages::Package;
 use crate::stack::name::{QueueId, SourceId, TableId, Tags, TopicId};
 use crate::sumu_stack::Architecture;
+pub use consumer::ConsumerStep;
 pub use domain::{DomainStep, Record};
 
 /// One AWS call.
@@ -41,6 +43,8 @@ pub enum Step {
     Gateway(GatewayStep),
     /// API Gateway and Route 53, about a custom domain.
     Domain(DomainStep),
+    /// Lambda, about what feeds the users' own functions.
+    Consumer(ConsumerStep),
     /// Tags are set on something.
     Tag(Tagged, Tags),
     /// Tags are taken off something, by their keys.
@@ -254,6 +258,7 @@ impl Step {
             Self::Role(..) | Self::LogGroup(..) | Self::Function(..) | Self::Source(..) => Part::Functions,
             Self::Gateway(_) => Part::Gateway,
             Self::Domain(_) => Part::CustomDomain,
+            Self::Consumer(_) => Part::Consumers,
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.part(),
         }
     }
@@ -268,7 +273,7 @@ impl Step {
             Self::Role(..) => "role",
             Self::LogGroup(..) => "log_group",
             Self::Function(..) => "function",
-            Self::Source(..) => "event_source",
+            Self::Source(..) | Self::Consumer(_) => "event_source",
             Self::Gateway(_) => "api",
             Self::Domain(step) => step.resource(),
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.resource(),
@@ -297,6 +302,7 @@ impl Step {
             Self::Function(function, _) | Self::Source(function, _) => Lane::Function(*function),
             Self::Gateway(_) => Lane::Gateway,
             Self::Domain(step) => step.lane(),
+            Self::Consumer(step) => step.lane(),
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.lane(),
         }
     }
@@ -314,7 +320,7 @@ pub(super) const fn part_of_queue(id: QueueId) -> Part {
 }
 
 /// What AWS wants to be changed by one call at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// One table: a second change while the first is at work is refused.
     Table(TableId),
@@ -334,6 +340,8 @@ pub enum Lane {
     Domain,
     /// Its records.
     Records,
+    /// What feeds one of the users' functions, by the function's ARN.
+    Consumer(String),
 }
 
 impl fmt::Display for Step {
@@ -380,6 +388,7 @@ impl fmt::Display for Step {
             },
             Self::Gateway(step) => step.fmt(f),
             Self::Domain(step) => step.fmt(f),
+            Self::Consumer(step) => step.fmt(f),
             Self::Tag(tagged, tags) => write!(f, "~ {tagged} {}", keys("tags", tags)),
             Self::Untag(tagged, keys) if tagged::is_ours(keys) => write!(f, "~ {tagged} our tags off"),
             Self::Untag(tagged, keys) => write!(f, "~ {tagged} tags off: {}", keys.join(", ")),

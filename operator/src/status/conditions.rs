@@ -24,7 +24,7 @@ pub const STALLED: &str = "Stalled";
 pub const EXPORTED: &str = "Exported";
 
 /// Every type of condition, in the order of the document.
-pub const TYPES: [&str; 11] = [
+pub const TYPES: [&str; 12] = [
     READY,
     Part::Connections.as_str(),
     Part::Notifications.as_str(),
@@ -32,6 +32,7 @@ pub const TYPES: [&str; 11] = [
     Part::Functions.as_str(),
     Part::Gateway.as_str(),
     Part::CustomDomain.as_str(),
+    Part::Consumers.as_str(),
     EXPORTED,
     STALLED,
     SPEC_IN_EFFECT,
@@ -199,11 +200,15 @@ fn worst(parts: &[News]) -> Option<&News> {
     parts.iter().filter(|news| news.status != ConditionStatus::True).max_by_key(severity)
 }
 
-/// The parts of every stack, and the custom domain where there is, or should be, one.
+/// The parts of every stack, and custom domain and consumers where there are, or should be, any.
 fn parts(pass: &Pass) -> Vec<News> {
     let domain = of_part(Part::CustomDomain, pass);
     let has_domain = domain.status != ConditionStatus::True || !pass.observed.domains.names.is_empty();
-    Part::ALL.into_iter().map(|part| of_part(part, pass)).chain(has_domain.then_some(domain)).collect()
+    let consumers = of_part(Part::Consumers, pass);
+    let has_consumers =
+        consumers.status != ConditionStatus::True || pass.observed.consumers.iter().any(|found| found.is_ours);
+    let others = [has_domain.then_some(domain), has_consumers.then_some(consumers)];
+    Part::ALL.into_iter().map(|part| of_part(part, pass)).chain(others.into_iter().flatten()).collect()
 }
 
 fn of_part(part: Part, pass: &Pass) -> News {

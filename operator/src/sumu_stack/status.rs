@@ -148,6 +148,10 @@ pub struct MessagingStatus {
     /// The URL of the queue's dead-letter queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter_queue_url: Option<String>,
+    /// The IAM policy that the role of a consumer's function needs, as JSON. Only of the messages queue, and only with
+    /// consumers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumer_policy: Option<String>,
 }
 
 /// The four functions.

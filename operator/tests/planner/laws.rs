@@ -1,5 +1,6 @@
 //! What must hold for every stack, whatever has happened to it.
 
+pub mod consumers;
 mod deletion;
 pub mod domain;
 mod drift;

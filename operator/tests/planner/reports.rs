@@ -1,6 +1,7 @@
 //! What a stack's status says, for everything that can become of a pass.
 
 mod conditions;
+mod consumers;
 mod described;
 mod domain;
 mod events;
