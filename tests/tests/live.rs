@@ -8,6 +8,8 @@ mod assumed;
 mod bucket;
 #[path = "live/connect.rs"]
 mod connect;
+#[path = "live/consumers.rs"]
+mod consumers;
 #[path = "live/crash.rs"]
 mod crash;
 #[path = "live/crd.rs"]

@@ -58,10 +58,6 @@ impl World {
             let tagged = stages.filter_map(|arn| self.child_tags.get(&arn)).any(|tags| is_ours(tags, &uid));
             assert!(!tagged, "the api cannot be found any more, and its stage has our tag");
         }
-        if let Tagged::Queue { id: QueueId::Messages, .. } = tagged {
-            let consumer = self.our_consumer();
-            assert!(consumer.is_none(), "the messages queue is foreign now, and {consumer:?} has our tag");
-        }
         if let Tagged::Function { function, .. } = tagged {
             let sources = self.held.sources.iter().filter(|source| source.function == *function);
             let tagged = sources.filter_map(|source| self.child_tags.get(&source.uuid)).any(|tags| is_ours(tags, &uid));
