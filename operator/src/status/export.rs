@@ -113,7 +113,8 @@ pub fn name(stack: &SumuStack) -> Option<&str> {
 #[must_use]
 pub fn data(status: &SumuStackStatus) -> Option<BTreeMap<String, String>> {
     let of = |messaging: &Option<MessagingStatus>| {
-        let MessagingStatus { topic_arn, queue_url, queue_arn: _, dead_letter_queue_url } = messaging.clone()?;
+        let MessagingStatus { topic_arn, queue_url, queue_arn: _, dead_letter_queue_url, consumer_policy: _ } =
+            messaging.clone()?;
         Some((topic_arn?, queue_url?, dead_letter_queue_url?))
     };
     let (notifications_topic, notifications_queue, notifications_dead_letters) = of(&status.notifications)?;
