@@ -25,6 +25,7 @@ const EDITS: &[(&str, &[&str])] = &[
     ("connections: {deletionProtection: true}", &["~ table connections deletion protection on"]),
     ("gateway: {throttling: {rateLimit: 11}}", &["~ stage prod"]),
     ("gateway: {throttling: {burstLimit: 12}}", &["~ stage prod"]),
+    ("messages: {visibilityTimeoutSeconds: 240}", &["~ queue messages attributes VisibilityTimeout"]),
     ("presence: {source: Both}", &["~ function watchdog configuration"]),
     ("pusher: {emptyUsers: Reject}", &["~ function pusher configuration"]),
     (
