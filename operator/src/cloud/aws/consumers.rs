@@ -81,7 +81,12 @@ impl Functions {
             Ok(answer.tags.unwrap_or_default().into_iter().collect::<Tags>())
         };
         let tags = absent(remembered(&self.consumers.tags, &found.uuid, Box::pin(read)).await)?;
-        Ok(tags.map(|tags| ConsumerState { is_ours: owner.owns(&tags), tags, ..found }))
+        Ok(match tags {
+            Some(tags) => Some(ConsumerState { is_ours: owner.owns(&tags), tags, ..found }),
+            // Nothing is ever done to what goes, whoever's it was. But it is waited for: Lambda may still read the queue.
+            None if found.state == "Deleting" => Some(ConsumerState { is_ours: true, ..found }),
+            None => None,
+        })
     }
 
     pub(super) async fn tag_consumer(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {

@@ -131,7 +131,7 @@ fn consumers_are_taken_out_of_the_spec_whichever_call_fails() {
         let whole = settled(&with, pace);
         let clean = whole.copy();
         settle(&clean, &without.desired);
-        let expected = ["- consumer audit:live", "- consumer chat", "~ queue messages note of what is gone"];
+        let expected = ["- consumer audit:live", "- consumer chat", "~ queue messages tags off: sumu.live/consumers"];
         assert_eq!(clean.lines_since(whole.calls()), expected);
         for at in 1..=clean.calls() - whole.calls() {
             for fault in [Fault::Throttled, Fault::AnswerLost, Fault::NotDone] {
