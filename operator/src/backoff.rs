@@ -66,12 +66,17 @@ pub fn after_look(error: &CloudError, attempt: u32, chance: f64, resync: Duratio
     after_error(error.kind, attempt, chance, resync)
 }
 
+/// What Lambda refuses of an event source is mended outside the cluster: a function is made, its timeout is lowered.
+///
 /// API Gateway takes one call about a domain name in 30 s from a whole account, and what it refuses is mended outside the
 /// cluster: a certificate is issued, a domain name is let go. So it is with subscriptions: a function or a role is made.
 fn after_failure(failure: &StepFailure, attempt: u32, chance: f64, resync: Duration) -> Duration {
     let error = &failure.error;
     match error.kind {
         Kind::Rejected if failure.part == Part::Subscriptions => after_error(Kind::Quota, attempt, chance, resync),
+        Kind::Rejected if error.operation.ends_with("EventSourceMapping") => {
+            after_error(Kind::Quota, attempt, chance, resync)
+        }
         _ if !error.operation.ends_with("DomainName") => after_error(error.kind, attempt, chance, resync),
         Kind::Busy => SECOND * 10,
         Kind::Throttled => SECOND * 31 + (SECOND * 10).mul_f64(chance),
@@ -256,6 +261,15 @@ mod tests {
         let failure = StepFailure { part: Part::Subscriptions, ..failed(Kind::Rejected) };
         let pass = Pass { failures: vec![failure], ..pass() };
         assert_eq!([0, 9].map(|attempt| after_pass(&pass, history(attempt), 0.5, RESYNC)), [MINUTE, MINUTE * 5]);
+    }
+
+    #[test]
+    fn a_consumer_that_lambda_refuses_is_tried_again_when_its_function_may_have_been_mended() {
+        let mut failure = failed(Kind::Rejected);
+        failure.error.operation = "CreateEventSourceMapping";
+        let pass = Pass { failures: vec![failure], ..pass() };
+        let [first, later] = [0, 9].map(|attempt| after_pass(&pass, history(attempt), 0.5, RESYNC));
+        assert_eq!([first, later], [MINUTE, MINUTE * 5]);
     }
 
     #[test]

@@ -230,7 +230,7 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
     let progress = if is_suspended { Progress::Suspended(&pass, &desired) } else { Progress::Passed(&pass, &desired) };
     let next = if is_suspended { context.resync } else { context.after(&pass, owner, attempt) };
     Context::report(stack, &pass, &calls, next);
-    context.finish(stack, owner, stacks, progress, &spec.not_in_effect, next).await
+    context.finish(stack, owner, stacks, progress, next).await
 }
 
 /// Deleting is converging to nothing.
@@ -268,7 +268,7 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
         }
         return context.release(stack, owner, stacks, last).await;
     }
-    context.finish(stack, owner, stacks, Progress::Deleting(&pass), &[], next).await
+    context.finish(stack, owner, stacks, Progress::Deleting(&pass), next).await
 }
 
 /// Why a stack's place in AWS cannot be worked in.
@@ -342,7 +342,7 @@ impl Context {
         invalid: &Invalid,
     ) -> Result<Action, Error> {
         warn!(stack = full_name(stack), reason = %invalid, "stack refused");
-        self.finish(stack, owner, stacks, Progress::Refused(invalid), &[], self.resync).await
+        self.finish(stack, owner, stacks, Progress::Refused(invalid), self.resync).await
     }
 
     /// The object is of a newer version than this operator.
@@ -375,7 +375,7 @@ impl Context {
         warn!(stack = full_name(stack), attempt, error = %error, kind = error.kind.as_str(), "AWS not seen");
         let next = backoff::after_look(error, attempt, rand::random(), self.resync);
         let progress = Progress::Unseen { error, is_persistent: is_persistent(error, attempt) };
-        self.finish(stack, owner, stacks, progress, &[], next).await
+        self.finish(stack, owner, stacks, progress, next).await
     }
 
     /// Writes the status and remembers when to look again.
@@ -385,11 +385,10 @@ impl Context {
         owner: &Owner,
         stacks: &Stacks,
         progress: Progress<'_>,
-        not_in_effect: &[&'static str],
         next: Duration,
     ) -> Result<Action, Error> {
         let now = now();
-        let words = status::Context { endpoints: &self.provision.endpoints, not_in_effect, now: &now };
+        let words = status::Context { endpoints: &self.provision.endpoints, now: &now };
         let next_status = self.export(stack, owner, status(stack, progress, &words)).await;
         let mut news = events(stack, &next_status, self.memory.was_settled(&owner.uid));
         let refusal = passing_refusal(&next_status);

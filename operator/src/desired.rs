@@ -12,10 +12,12 @@
 //! | [`gateway`] | the WebSocket API |
 //! | [`access_logs`] | what it writes of each request |
 //! | [`domain`] | the custom domain |
+//! | [`consumers`] | the users' functions that the messages queue feeds |
 //! | [`end`] | what becomes of it when its object is deleted |
 //! | [`policy`] | IAM policy documents and when two are the same |
 
 pub mod access_logs;
+pub mod consumers;
 pub mod domain;
 pub mod end;
 pub mod functions;
@@ -33,6 +35,7 @@ use crate::packages::{Package, Packages};
 use crate::stack::name::{LogGroupId, Names, Owner, QueueId, SourceId, TableId, Tags, TopicId};
 use crate::stack::subscription::Subscription;
 use crate::stack::{Invalid, StackSpec};
+use consumers::Consumer;
 use domain::Domain;
 use end::End;
 use functions::{FunctionConfig, Source};
@@ -70,6 +73,8 @@ pub struct Desired {
     pub gateway: Option<Gateway>,
     /// The custom domain.
     pub domain: Option<Domain>,
+    /// How the messages queue feeds the users' functions, by the ARNs of these.
+    pub consumers: BTreeMap<String, Consumer>,
     /// Whether a table that is protected from deletion may be unprotected to delete it.
     pub may_unprotect_tables: bool,
     /// What becomes of it.
@@ -135,6 +140,7 @@ impl Desired {
             sources: functions::sources(spec, &names),
             gateway: Some(gateway::of(spec, &names)),
             domain: domain::of(spec, &names)?,
+            consumers: consumers::of(spec, &names)?,
             may_unprotect_tables: !spec.deletion_protection,
             end: End::Never,
             names,
@@ -158,6 +164,7 @@ impl Desired {
             sources: BTreeMap::new(),
             gateway: None,
             domain: None,
+            consumers: BTreeMap::new(),
             may_unprotect_tables,
             end: End::Deleted,
         }

@@ -29,7 +29,7 @@ use crate::packages::Packages;
 use crate::permissions::{self, Place};
 use crate::plan::plan as plan_again;
 use crate::stack::name::{Account, Names, Owner};
-use crate::stack::{Invalid, Location, StackSpec, not_in_effect_sentence};
+use crate::stack::{Invalid, Location, StackSpec};
 use crate::status::moved;
 use crate::sumu_stack::SumuStack;
 use cluster::Cluster;
@@ -215,7 +215,7 @@ async fn preview_of(subject: Subject, arguments: &PlanArguments, packages: &Pack
         }
     };
     let mut pass = Box::pin(look(&cloud, &desired)).await.map_err(unseen)?;
-    if let Some(spec) = &spec {
+    if spec.is_some() {
         if !is_code_known {
             leave_code_as_it_is(&mut desired, &mut pass);
             notes.push(format!(
@@ -227,7 +227,6 @@ async fn preview_of(subject: Subject, arguments: &PlanArguments, packages: &Pack
         if stack.spec.suspend {
             notes.push("spec.suspend is true: the operator makes no change before it is false".into());
         }
-        notes.extend(not_in_effect_sentence(&spec.not_in_effect));
     }
     Ok(Preview::of(&stack, is_new, &desired, &pass, notes))
 }

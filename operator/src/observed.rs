@@ -4,6 +4,7 @@
 //! [`Observed::foreign`] and is never touched.
 
 mod closely;
+mod consumers;
 pub mod domain;
 pub mod subscriptions;
 
@@ -18,6 +19,7 @@ use crate::desired::policy::Document;
 use crate::stack::name::{LogGroupId, QueueId, TableId, Tags, TopicId};
 use crate::sumu_stack::Architecture;
 pub use closely::{Closely, Count};
+pub use consumers::ConsumerState;
 use domain::Domains;
 use subscriptions::Subscriptions;
 
@@ -44,6 +46,8 @@ pub struct Observed {
     pub apis: Vec<ApiState>,
     /// Custom domains.
     pub domains: Domains,
+    /// Everything that the messages queue feeds, whoever's it is; looked at only while there may be something of ours.
+    pub consumers: Vec<ConsumerState>,
     /// Resources under our names that are not ours.
     pub foreign: BTreeSet<ResourceId>,
     /// What only a closer look shows.
@@ -380,6 +384,7 @@ impl Observed {
             sources,
             apis,
             domains,
+            consumers,
             foreign: _,
             closely: _,
         } = self;
@@ -392,5 +397,6 @@ impl Observed {
             && sources.is_empty()
             && apis.is_empty()
             && domains.is_nothing()
+            && consumers.iter().all(|consumer| !consumer.is_ours)
     }
 }

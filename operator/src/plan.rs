@@ -10,6 +10,7 @@
 //! - Steps of one lane depend on each other's order only as written; different lanes are independent.
 
 mod access_logs;
+mod consumers;
 mod departures;
 mod domain;
 mod functions;
@@ -64,6 +65,8 @@ pub enum Part {
     AccessLogs,
     /// Subscriptions to the messages topic.
     Subscriptions,
+    /// What feeds the users' own functions.
+    Consumers,
 }
 
 impl Part {
@@ -82,6 +85,7 @@ impl Part {
             Self::CustomDomain => "CustomDomain",
             Self::AccessLogs => "AccessLogs",
             Self::Subscriptions => "Subscriptions",
+            Self::Consumers => "Consumers",
         }
     }
 }
@@ -211,6 +215,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     roles::plan(desired, observed, &mut plan);
     functions::plan(desired, observed, &mut plan);
     functions::plan_sources(desired, observed, &mut plan);
+    consumers::plan(desired, observed, &mut plan);
     gateway::plan(desired, observed, &mut plan);
     domain::plan(desired, observed, &mut plan);
     access_logs::plan(desired, observed, &mut plan);

@@ -1,23 +1,20 @@
 //! `SumuStack` → [`StackSpec`]: the values that the rest of the operator works with, checked. Pure.
 //!
 //! After this step nothing reaches back into the custom resource. What the CRD's rules could not say is refused
-//! here with a sentence that tells the remedy; a field that has no effect in this version is listed, never
-//! ignored in silence.
+//! here with a sentence that tells the remedy.
 
+pub mod consumers;
 pub mod name;
 pub mod note;
 pub mod subscription;
 pub mod tags;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use sumu_contract::limits::ENVIRONMENT_BYTES_MAX;
 use sumu_contract::settings::{self, AuthorizerSettings, Settings};
 
-use crate::sumu_stack::{
-    self, AccessLogs, Architecture, CustomDomain, S3Package, SumuStack, SumuStackSpec, Throttling,
-};
+use crate::sumu_stack::{self, AccessLogs, Architecture, Consumer, CustomDomain, S3Package, SumuStack, Throttling};
 use name::{Owner, Tags};
 use subscription::Subscription;
 
@@ -46,6 +43,10 @@ pub struct StackSpec {
     pub access_log_retention_days: Option<u32>,
     /// A domain name of the user's own.
     pub custom_domain: Option<CustomDomain>,
+    /// How long a message of the messages queue that was received stays hidden.
+    pub messages_visibility_seconds: u32,
+    /// The users' functions that the messages queue feeds, each once.
+    pub consumers: Vec<Consumer>,
     /// Where presence events go.
     pub presence_source: settings::PresenceSource,
     /// How long a user who has lost the last connection still counts as online.
@@ -68,8 +69,6 @@ pub struct StackSpec {
     pub memory_mib: u32,
     /// How long their logs are kept, in days.
     pub log_retention_days: u32,
-    /// Fields that are set but have no effect in this version.
-    pub not_in_effect: Vec<&'static str>,
 }
 
 /// Where a stack lives and as whom the operator works there.
@@ -132,6 +131,7 @@ impl StackSpec {
         let location = Location::of(&spec.aws, default_region);
         Ok(Self {
             custom_domain: custom_domain(spec.gateway.custom_domain.as_ref(), &location.region)?,
+            consumers: consumers::of(&spec.messages.consumers, &location.region)?,
             location,
             stage_name: spec.stage_name.clone(),
             tags,
@@ -141,6 +141,7 @@ impl StackSpec {
             point_in_time_recovery: spec.connections.point_in_time_recovery,
             throttling: spec.gateway.throttling.clone(),
             access_log_retention_days: access_log_retention_days(spec.gateway.access_logs.as_ref()),
+            messages_visibility_seconds: spec.messages.visibility_timeout_seconds,
             presence_source: presence_source(spec.presence.source),
             grace_period_seconds: spec.presence.grace_period_seconds,
             subscriptions: subscription::all(&spec.messages.subscriptions)?,
@@ -152,7 +153,6 @@ impl StackSpec {
             code: spec.functions.package.s3.clone(),
             memory_mib: spec.functions.memory_mib,
             log_retention_days: spec.functions.log_retention_days,
-            not_in_effect: not_in_effect(spec),
             owner,
         })
     }
@@ -203,26 +203,6 @@ fn access_log_retention_days(logs: Option<&AccessLogs>) -> Option<u32> {
 /// What Lambda counts: the bytes of all names and values.
 fn environment_bytes(variables: &BTreeMap<String, String>) -> usize {
     variables.iter().map(|(name, value)| name.len() + value.len()).sum()
-}
-
-/// The fields that are set to something this version does not do.
-fn not_in_effect(spec: &SumuStackSpec) -> Vec<&'static str> {
-    [("spec.messages.consumers", !spec.messages.consumers.is_empty())]
-        .into_iter()
-        .filter_map(|(field, is_set)| is_set.then_some(field))
-        .collect()
-}
-
-/// The sentence for fields that are set but have no effect, if there are any.
-#[must_use]
-pub fn not_in_effect_sentence(fields: &[&'static str]) -> Option<String> {
-    let (first, rest) = fields.split_first()?;
-    let mut sentence = format!("without effect in this version: {first}");
-    for field in rest {
-        // Writing to a String cannot fail.
-        let _ = write!(sentence, ", {field}");
-    }
-    Some(sentence)
 }
 
 fn token_source(source: sumu_stack::TokenSource) -> settings::TokenSource {

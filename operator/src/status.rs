@@ -12,7 +12,7 @@ use sumu_contract::Function;
 
 use crate::cloud::CloudError;
 use crate::converge::Pass;
-use crate::desired::{Desired, Endpoints};
+use crate::desired::{Desired, Endpoints, consumers};
 use crate::observed::Observed;
 use crate::stack::Invalid;
 use crate::stack::name::{Account, Names, QueueId, TableId, TopicId};
@@ -21,8 +21,8 @@ use crate::sumu_stack::{
 };
 
 pub use conditions::{
-    EXPORTED, READY, REASONS_FOR_A_PERSON, REASONS_IN_ORDER, REASONS_THAT_PASS, SPEC_IN_EFFECT, STALLED,
-    SUBSCRIPTIONS_CONFIRMED, SUSPENDED, TYPES,
+    EXPORTED, READY, REASONS_FOR_A_PERSON, REASONS_IN_ORDER, REASONS_THAT_PASS, STALLED, SUBSCRIPTIONS_CONFIRMED,
+    SUSPENDED, TYPES,
 };
 pub use events::Occurrence;
 
@@ -51,8 +51,6 @@ pub enum Progress<'a> {
 pub struct Context<'a> {
     /// Where API Gateway is reached.
     pub endpoints: &'a Endpoints,
-    /// Fields that are set but have no effect.
-    pub not_in_effect: &'a [&'static str],
     /// The time, RFC 3339 with whole seconds.
     pub now: &'a str,
 }
@@ -87,13 +85,16 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
         news.extend(subscriptions::confirmed(desired, &pass.observed));
     }
     let generation = stack.metadata.generation;
-    conditions::admit_without_effect(&mut news, context.not_in_effect);
     let mut status = match progress {
         // Nothing was seen of AWS: what was reported before is still the best that is known.
         Progress::Refused(_) | Progress::Unseen { .. } => previous.clone(),
         Progress::Passed(pass, desired) | Progress::Suspended(pass, desired) => {
             let stage = desired.gateway.as_ref().map(|gateway| gateway.stage_name.as_str());
             let mut status = described(&pass.observed, &desired.names, stage, context.endpoints);
+            if let Some(messages) = status.messages.as_mut().filter(|found| found.queue_arn.is_some()) {
+                let policy = || consumers::role_policy(&desired.names).text();
+                messages.consumer_policy = (!desired.consumers.is_empty()).then(policy);
+            }
             if let Some(want) = &desired.domain {
                 status.custom_domain = domain::described(want, &pass.observed);
                 let endpoint = status.endpoint.take();
@@ -180,6 +181,7 @@ fn messaging(
         queue_arn: url(queue).map(|_| names.queue_arn(queue)),
         dead_letter_queue_url: url(dead_letters),
         subscriptions_dead_letter_queue_url: undelivered.and_then(url),
+        consumer_policy: None,
     };
     (status != MessagingStatus::default()).then_some(status)
 }

@@ -112,8 +112,38 @@ impl Backend {
     }
 
     /// Makes a function that logs each event that it gets as one line, and returns its ARN.
-    pub async fn function(&self, name: &str) -> Result<String> {
-        self.run(&json!({"do": "function", "name": name}), FUNCTION_MADE_WITHIN).await
+    pub async fn logging_function(&self, name: &str) -> Result<String> {
+        self.run(&json!({"do": "logging_function", "name": name}), FUNCTION_MADE_WITHIN).await
+    }
+
+    /// Makes a function of a backend's own, with a role of its name that has no rights. It tells a queue of each record
+    /// that it is given. Returns its ARN.
+    pub async fn function(&self, name: &str, outbox_url: &str, timeout_seconds: u32) -> Result<String> {
+        let order = json!({"do": "function", "name": name, "outbox": outbox_url, "timeout": timeout_seconds});
+        // A new role cannot be assumed for a while.
+        eventually(TAKEN_WITHIN, &format!("function {name} to be made"), async || {
+            self.run(&order, Duration::ZERO).await
+        })
+        .await
+    }
+
+    /// Publishes a version of a function and gives it an alias, whose ARN it returns.
+    pub async fn alias(&self, function: &str, name: &str) -> Result<String> {
+        let order = json!({"do": "alias", "function": function, "name": name});
+        eventually(TAKEN_WITHIN, &format!("alias {name} of {function}"), async || {
+            self.run(&order, Duration::ZERO).await
+        })
+        .await
+    }
+
+    /// Gives a role the rights of a policy.
+    pub async fn allow(&self, role: &str, policy: &str) -> Result<()> {
+        self.run(&json!({"do": "allow", "role": role, "policy": policy}), Duration::ZERO).await
+    }
+
+    /// Deletes a function that [`Self::function`] made, and its role.
+    pub async fn remove_function(&self, name: &str) -> Result<()> {
+        self.run(&json!({"do": "remove_function", "name": name}), Duration::ZERO).await
     }
 
     /// Follows a queue whose messages are about different things.

@@ -10,6 +10,26 @@ import time
 import zipfile
 
 import boto3
+from botocore.exceptions import ClientError
+
+# A function that tells a queue of what it is given, each record by itself.
+TELLS = """
+import json, os
+import boto3
+
+sqs = boto3.client("sqs")
+
+def handler(event, context):
+    for record in event["Records"]:
+        attributes = {name: value.get("stringValue") for name, value in record["messageAttributes"].items()}
+        told = {"body": record["body"], "attributes": attributes, "by": context.invoked_function_arn}
+        sqs.send_message(QueueUrl=os.environ["OUTBOX"], MessageBody=json.dumps(told))
+    return {"batchItemFailures": []}
+"""
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
 
 # A function that only tells what it gets.
 PROGRAM = """#!{python}
@@ -21,12 +41,6 @@ while True:
     print(event.decode().replace("\\n", " "), flush=True)
     urllib.request.urlopen(api + id + "/response", b"null")
 """
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    ],
-}
 MADE_WITHIN_SECONDS = 30
 
 
@@ -107,7 +121,7 @@ def recovery(order):
     return told["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
 
 
-def function(order):
+def logging_function(order):
     iam, functions, name = boto3.client("iam"), boto3.client("lambda"), order["name"]
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
     package = io.BytesIO()
@@ -135,6 +149,60 @@ def function(order):
     return made["FunctionArn"]
 
 
+def function(order):
+    """Makes a function whose role has no rights, if there is none, and a version and an alias of it."""
+    iam, lambda_ = boto3.client("iam"), boto3.client("lambda")
+    name = order["name"]
+    try:
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    except iam.exceptions.EntityAlreadyExistsException:
+        role = iam.get_role(RoleName=name)["Role"]["Arn"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("tells.py", TELLS)
+    try:
+        made = lambda_.create_function(
+            FunctionName=name,
+            Role=role,
+            Runtime="python3.12",
+            Handler="tells.handler",
+            Timeout=order["timeout"],
+            Code={"ZipFile": code.getvalue()},
+            Environment={"Variables": {"OUTBOX": order["outbox"]}},
+        )
+    except ClientError as refused:
+        raise SystemExit(f"not yet: {refused}") from None
+    return made["FunctionArn"]
+
+
+def alias(order):
+    lambda_ = boto3.client("lambda")
+    try:
+        version = lambda_.publish_version(FunctionName=order["function"])["Version"]
+        made = lambda_.create_alias(FunctionName=order["function"], Name=order["name"], FunctionVersion=version)
+    except ClientError as refused:
+        raise SystemExit(f"not yet: {refused}") from None
+    return made["AliasArn"]
+
+
+def allow(order):
+    boto3.client("iam").put_role_policy(RoleName=order["role"], PolicyName="sumu", PolicyDocument=order["policy"])
+
+
+def remove_function(order):
+    iam, lambda_, logs = boto3.client("iam"), boto3.client("lambda"), boto3.client("logs")
+    name = order["name"]
+    lambda_.delete_function(FunctionName=name)
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    iam.delete_role(RoleName=name)
+    try:
+        logs.delete_log_group(logGroupName=f"/aws/lambda/{name}")
+    except logs.exceptions.ResourceNotFoundException:
+        pass
+
+
 order = json.load(sys.stdin)
-actions = {f.__name__: f for f in (publish, send, receive, drain, subscribe, unsubscribe, recovery, function)}
+does = (publish, send, receive, drain, subscribe, unsubscribe, recovery, logging_function, function, alias, allow, remove_function)
+actions = {f.__name__: f for f in does}
 json.dump(actions[order["do"]](order), sys.stdout)

@@ -12,6 +12,8 @@ mod bucket;
 mod chart;
 #[path = "live/connect.rs"]
 mod connect;
+#[path = "live/consumers.rs"]
+mod consumers;
 #[path = "live/crash.rs"]
 mod crash;
 #[path = "live/crd.rs"]

@@ -9,6 +9,7 @@ mod apigateway_read;
 mod calls;
 mod closely;
 mod code;
+mod consumers;
 mod credentials;
 mod domains;
 mod dynamodb;
@@ -130,10 +131,15 @@ impl Cloud for Aws {
             let domains = Box::pin(self.domains.read(&apis, names, owner)).await?;
             Ok((apis, domains))
         };
+        let queues = async {
+            let queues = Box::pin(self.queues.read(names)).await?;
+            let consumers = Box::pin(self.functions.read_consumers(&queues, names, owner)).await?;
+            Ok((queues, consumers))
+        };
         // Each in a box of its own: the SDK's futures are so large that all of them together are more than a stack.
-        let (tables, mut queues, topics, roles, log_groups, functions, sources, (apis, domains)) = tokio::try_join!(
+        let (tables, (mut queues, consumers), topics, roles, log_groups, functions, sources, (apis, domains)) = tokio::try_join!(
             Box::pin(self.tables.read(names, owner)),
-            Box::pin(self.queues.read(names)),
+            Box::pin(queues),
             Box::pin(self.messaging(names, owner)),
             Box::pin(self.roles.read(names)),
             Box::pin(self.log_groups.read(names)),
@@ -159,6 +165,7 @@ impl Cloud for Aws {
             functions,
             apis,
             domains,
+            consumers,
             foreign,
             closely: Closely::default(),
         })
@@ -180,6 +187,7 @@ impl Cloud for Aws {
             Step::Gateway(step) => Box::pin(self.gateway.apply(step)).await,
             Step::Domain(step) => Box::pin(self.domains.apply(step)).await,
             Step::AccessLogs(step) => Box::pin(self.gateway.apply_access_logs(step)).await,
+            Step::Consumer(step) => Box::pin(self.functions.apply_consumer(step)).await,
             Step::Tag(tagged, tags) => Box::pin(self.tag(tagged, tags)).await,
             Step::Untag(tagged, keys) => Box::pin(self.untag(tagged, keys)).await,
             Step::Subscription(step) => Box::pin(self.subscriptions.apply(step)).await,

@@ -37,17 +37,17 @@ const DAY: i32 = 24 * 60 * 60;
 const RECEIVES_MAX: i32 = 5;
 /// AWS advises six times the function's timeout, so that a throttled function's batch is not received twice.
 const VISIBILITY_PER_TIMEOUT: i32 = 6;
-/// Backends poll the messages queue themselves; a consumer that takes 30 s is long for one message.
-const CONSUMER_TIMEOUT_SECONDS: i32 = 30;
-
 /// The queues of a stack.
 pub(super) fn of(names: &Names, spec: &StackSpec) -> BTreeMap<QueueId, Queue> {
-    let source = |timeout: i32, dead_letters| Queue {
-        visibility_timeout_seconds: VISIBILITY_PER_TIMEOUT * timeout,
+    let hiding = |visibility_timeout_seconds, dead_letters| Queue {
+        visibility_timeout_seconds,
         retention_seconds: 4 * DAY,
         redrive: Some(Redrive { dead_letters, receives_max: RECEIVES_MAX }),
         policy: None,
     };
+    let source = |timeout: i32, dead_letters| hiding(VISIBILITY_PER_TIMEOUT * timeout, dead_letters);
+    // The CRD allows at most 43,200.
+    let of_messages = i32::try_from(spec.messages_visibility_seconds).unwrap_or(i32::MAX);
     let dead_letters =
         |policy| Queue { visibility_timeout_seconds: 30, retention_seconds: 14 * DAY, redrive: None, policy };
     let mut queues = BTreeMap::from([
@@ -56,7 +56,7 @@ pub(super) fn of(names: &Names, spec: &StackSpec) -> BTreeMap<QueueId, Queue> {
             QueueId::NotificationsDeadLetters,
             dead_letters(Some(accept_undelivered(names, QueueId::NotificationsDeadLetters, TopicId::Notifications))),
         ),
-        (QueueId::Messages, source(CONSUMER_TIMEOUT_SECONDS, QueueId::MessagesDeadLetters)),
+        (QueueId::Messages, hiding(of_messages, QueueId::MessagesDeadLetters)),
         (QueueId::MessagesDeadLetters, dead_letters(None)),
         (QueueId::Pushes, source(Function::Pusher.timeout_seconds(), QueueId::PushesDeadLetters)),
         (QueueId::PushesDeadLetters, dead_letters(None)),

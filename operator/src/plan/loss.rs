@@ -38,6 +38,7 @@ pub fn loss(step: &Step, observed: &Observed) -> Option<String> {
         | Step::Domain(_)
         | Step::AccessLogs(_)
         | Step::Subscription(_)
+        | Step::Consumer(_)
         | Step::Tag(..)
         | Step::Untag(..) => None,
     }

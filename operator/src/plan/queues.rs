@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::step::{QueueStep, part_of_queue as part};
 use super::subscriptions::{self, Use};
 use super::tagged::Tagged;
-use super::{Plan, Step, WaitReason, departures};
+use super::{Plan, Step, WaitReason, consumers, departures};
 use crate::desired::Desired;
 use crate::desired::policy::Document;
 use crate::desired::queues::{Queue, RECEIVE_WAIT_SECONDS};
@@ -35,10 +35,11 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
             continue;
         }
         let attributes = attributes(queue, &desired.names);
+        let tags = consumers::queue_tags(desired, id);
         let Some(found) = observed.queues.get(&id) else {
             let policy = policy_to_set(queue, None).map(|policy| (POLICY.to_owned(), policy.text()));
             let attributes = attributes.into_iter().chain(policy).collect();
-            plan.step(Step::Queue(id, QueueStep::Create { name, attributes, tags: desired.tags.clone() }));
+            plan.step(Step::Queue(id, QueueStep::Create { name, attributes, tags }));
             continue;
         };
         let url = found.url.clone();
@@ -58,7 +59,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
         if !different.is_empty() {
             plan.step(Step::Queue(id, QueueStep::Set { url: url.clone(), attributes: different }));
         }
-        plan.keep_tags(Tagged::Queue { id, url }, &desired.tags, &found.tags);
+        plan.keep_tags(Tagged::Queue { id, url }, &tags, &found.tags);
     }
     for id in observed.queues.keys().filter(|id| !desired.queues.contains_key(id)) {
         delete(desired, *id, observed, plan);
@@ -136,6 +137,8 @@ fn delete(desired: &Desired, id: QueueId, observed: &Observed, plan: &mut Plan) 
         plan.wait_gone(part(id), what, ResourceId::Function(*function));
     } else if observed.sources.iter().any(|source| source.source_arn == names.queue_arn(id)) {
         plan.wait_gone(part(id), what, "its event source");
+    } else if consumers::read_from(id, observed) {
+        plan.wait_gone(part(id), what, "its consumers");
     } else if id == QueueId::Departures && departures::are_under_way(desired, observed) {
         plan.wait_gone(part(id), what, "the last departure");
     } else if let Some(source_queue) = source_queue.filter(|queue| observed.queues.contains_key(queue)) {

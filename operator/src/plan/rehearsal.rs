@@ -12,6 +12,7 @@
 //! What only AWS can name is called [`NEW`].
 
 mod compute;
+mod consumers;
 mod domain;
 mod gateway;
 mod storage;
@@ -91,6 +92,7 @@ impl Supposed {
             Step::Role(function, step) => self.role(*function, step),
             Step::Function(function, step) => self.function(*function, step),
             Step::Source(function, step) => self.source(*function, step),
+            Step::Consumer(step) => self.consumer(step),
             Step::Gateway(step) => self.gateway(step),
             Step::AccessLogs(step) => self.access_logs(step),
             Step::Domain(step) => self.domain(step),
@@ -113,10 +115,12 @@ impl Supposed {
             }
         }
         world.sources.retain(|source| source.state != "Deleting");
-        for source in &mut world.sources {
-            match source.state.as_str() {
-                "Creating" | "Enabling" | "Updating" => source.state = "Enabled".into(),
-                "Disabling" => source.state = "Disabled".into(),
+        world.consumers.retain(|consumer| consumer.state != "Deleting");
+        let of_sources = world.sources.iter_mut().map(|source| &mut source.state);
+        for state in of_sources.chain(world.consumers.iter_mut().map(|consumer| &mut consumer.state)) {
+            match state.as_str() {
+                "Creating" | "Enabling" | "Updating" => *state = "Enabled".into(),
+                "Disabling" => *state = "Disabled".into(),
                 _ => {}
             }
         }

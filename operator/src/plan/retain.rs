@@ -1,29 +1,33 @@
 //! A stack that its object leaves behind: our tags are taken off everything, and nothing else is done to it.
 //!
 //! What is found by what it belongs to loses its tags first: the stage before its API, event sources before their
-//! function. So the last tag to go is the one by which a thing is found, and a plan that was broken off anywhere goes on
-//! where it was. What has lost its tag is foreign to every stack, also to a new one of the same name.
+//! function, consumers before the messages queue that notes them. So the last tag to go is the one by which a thing is
+//! found, and a plan that was broken off anywhere goes on where it was. What has lost its tag is foreign to every stack,
+//! also to a new one of the same name.
 
-use super::step::{DomainStep, Step, SubscriptionStep};
+use super::step::{DomainStep, Step, SubscriptionStep, part_of_queue};
 use super::tagged::{Tagged, our_tags};
-use super::{Part, Plan};
+use super::{Part, Plan, consumers};
 use crate::desired::Desired;
 use crate::observed::{Observed, ResourceId, TopicState};
+use crate::stack::consumers::{NOTE, is_noted};
 use crate::stack::name::{QueueId, TopicId};
 use crate::stack::note;
 use crate::stack::subscription::notes;
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
     let names = &desired.names;
+    queues(observed, plan);
     let mut untag = |tagged: Tagged| plan.steps.push(Step::Untag(tagged, our_tags()));
-    for (id, queue) in &observed.queues {
-        untag(Tagged::Queue { id: *id, url: queue.url.clone() });
-    }
     for function in observed.roles.keys() {
         untag(Tagged::Role { function: *function, name: names.function(*function) });
     }
     for id in observed.log_groups.keys() {
         untag(Tagged::LogGroup { id: *id, arn: names.log_group_arn(*id) });
+    }
+    for found in observed.consumers.iter().filter(|found| found.is_ours) {
+        let arn = names.source_arn(&found.uuid);
+        untag(Tagged::Consumer { function_arn: found.function_arn.clone(), arn });
     }
     for source in &observed.sources {
         untag(Tagged::Source { function: source.function, arn: names.source_arn(&source.uuid) });
@@ -89,5 +93,21 @@ fn untag_topic(id: TopicId, topic: &TopicState, observed: &Observed, plan: &mut 
     } else {
         plan.step(SubscriptionStep::Forget { topic_arn: topic.arn.clone(), keys: notes });
         plan.wait_for(Part::Messages, what(), "its notes of subscriptions");
+    }
+}
+
+/// Consumers are looked for only while the messages queue notes them, so the note outlives their tags.
+fn queues(observed: &Observed, plan: &mut Plan) {
+    for (id, queue) in &observed.queues {
+        let what = format!("untagging {}", ResourceId::Queue(*id));
+        let part = part_of_queue(*id);
+        if consumers::read_from(*id, observed) {
+            plan.wait_for(part, what, "its consumers");
+        } else if is_noted(&queue.tags) {
+            plan.step(Step::Untag(Tagged::Queue { id: *id, url: queue.url.clone() }, vec![NOTE.to_owned()]));
+            plan.wait_for(part, what, "its note of consumers");
+        } else {
+            plan.step(Step::Untag(Tagged::Queue { id: *id, url: queue.url.clone() }, our_tags()));
+        }
     }
 }

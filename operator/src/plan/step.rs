@@ -4,6 +4,7 @@
 //! stack it belongs to, which lane it runs in and how a person reads it.
 
 mod access_logs;
+mod consumer;
 mod domain;
 mod subscription;
 
@@ -23,6 +24,7 @@ use crate::stack::subscription::SubscriptionId;
 use crate::sumu_stack::Architecture;
 pub use access_logs::AccessLogStep;
 pub(super) use access_logs::part_of_log_group;
+pub use consumer::ConsumerStep;
 pub use domain::{DomainStep, Record};
 pub use subscription::SubscriptionStep;
 
@@ -49,6 +51,8 @@ pub enum Step {
     Domain(DomainStep),
     /// API Gateway, about access logs.
     AccessLogs(AccessLogStep),
+    /// Lambda, about what feeds the users' own functions.
+    Consumer(ConsumerStep),
     /// Tags are set on something.
     Tag(Tagged, Tags),
     /// Tags are taken off something, by their keys.
@@ -268,6 +272,7 @@ impl Step {
             Self::Gateway(_) => Part::Gateway,
             Self::Domain(_) => Part::CustomDomain,
             Self::AccessLogs(_) => Part::AccessLogs,
+            Self::Consumer(_) => Part::Consumers,
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.part(),
             Self::Subscription(_) => Part::Subscriptions,
         }
@@ -283,7 +288,7 @@ impl Step {
             Self::Role(..) => "role",
             Self::LogGroup(..) => "log_group",
             Self::Function(..) => "function",
-            Self::Source(..) => "event_source",
+            Self::Source(..) | Self::Consumer(_) => "event_source",
             Self::Gateway(_) | Self::AccessLogs(_) => "api",
             Self::Domain(step) => step.resource(),
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.resource(),
@@ -313,6 +318,7 @@ impl Step {
             Self::Function(function, _) | Self::Source(function, _) => Lane::Function(*function),
             Self::Gateway(_) | Self::AccessLogs(_) => Lane::Gateway,
             Self::Domain(step) => step.lane(),
+            Self::Consumer(step) => step.lane(),
             Self::Tag(tagged, _) | Self::Untag(tagged, _) => tagged.lane(),
             Self::Subscription(step) => step.lane(),
         }
@@ -338,7 +344,7 @@ pub(super) const fn part_of_queue(id: QueueId) -> Part {
 }
 
 /// What AWS wants to be changed by one call at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// One table: a second change while the first is at work is refused.
     Table(TableId),
@@ -360,6 +366,8 @@ pub enum Lane {
     Records,
     /// One subscription to the messages topic, or one function that such are about.
     Subscription(SubscriptionId),
+    /// What feeds one of the users' functions, by the function's ARN.
+    Consumer(String),
 }
 
 impl fmt::Display for Step {
@@ -408,6 +416,7 @@ impl fmt::Display for Step {
             Self::Gateway(step) => step.fmt(f),
             Self::Domain(step) => step.fmt(f),
             Self::AccessLogs(step) => step.fmt(f),
+            Self::Consumer(step) => step.fmt(f),
             Self::Tag(tagged, tags) => write!(f, "~ {tagged} {}", keys("tags", tags)),
             Self::Untag(tagged, keys) if tagged::is_ours(keys) => write!(f, "~ {tagged} our tags off"),
             Self::Untag(tagged, keys) => write!(f, "~ {tagged} tags off: {}", keys.join(", ")),

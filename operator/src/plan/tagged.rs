@@ -6,6 +6,7 @@ use sumu_contract::Function;
 
 use super::Part;
 use super::step::{Lane, part_of_log_group, part_of_queue};
+use crate::stack::consumers;
 use crate::stack::name::{LogGroupId, OWNER_TAG, QueueId, STACK_TAG, TableId, TopicId};
 use crate::stack::tags::NOTED_TAG;
 
@@ -41,6 +42,8 @@ pub enum Tagged {
     Function { function: Function, arn: String },
     /// The same of Lambda, for an event source.
     Source { function: Function, arn: String },
+    /// The same of Lambda, for what feeds a function of the users'.
+    Consumer { function_arn: String, arn: String },
     /// API Gateway: `TagResource`, `UntagResource`.
     Api { arn: String },
     /// The same of API Gateway, for a stage.
@@ -60,6 +63,7 @@ impl Tagged {
             Self::LogGroup { id, .. } => part_of_log_group(*id),
             Self::Api { .. } | Self::Stage { .. } => Part::Gateway,
             Self::Domain { .. } => Part::CustomDomain,
+            Self::Consumer { .. } => Part::Consumers,
         }
     }
 
@@ -71,13 +75,13 @@ impl Tagged {
             Self::Role { .. } => "role",
             Self::LogGroup { .. } => "log_group",
             Self::Function { .. } => "function",
-            Self::Source { .. } => "event_source",
+            Self::Source { .. } | Self::Consumer { .. } => "event_source",
             Self::Api { .. } | Self::Stage { .. } => "api",
             Self::Domain { .. } => "domain_name",
         }
     }
 
-    pub(super) const fn lane(&self) -> Lane {
+    pub(super) fn lane(&self) -> Lane {
         match self {
             Self::Table { id, .. } => Lane::Table(*id),
             Self::Queue { id, .. } => Lane::Queue(*id),
@@ -87,6 +91,7 @@ impl Tagged {
             Self::Function { function, .. } | Self::Source { function, .. } => Lane::Function(*function),
             Self::Api { .. } | Self::Stage { .. } => Lane::Gateway,
             Self::Domain { .. } => Lane::Domain,
+            Self::Consumer { function_arn, .. } => Lane::Consumer(function_arn.clone()),
         }
     }
 }
@@ -101,6 +106,7 @@ impl fmt::Display for Tagged {
             Self::LogGroup { id, .. } => write!(f, "log group {id}"),
             Self::Function { function, .. } => write!(f, "function {function}"),
             Self::Source { function, .. } => write!(f, "event source of {function}"),
+            Self::Consumer { function_arn, .. } => write!(f, "consumer {}", consumers::name(function_arn)),
             Self::Api { .. } => write!(f, "api"),
             Self::Stage { name, .. } => write!(f, "stage {name}"),
             Self::Domain { name, .. } => write!(f, "domain name {name}"),

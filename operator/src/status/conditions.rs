@@ -10,14 +10,12 @@ use super::access_logs;
 use crate::cloud::{CloudError, Kind};
 use crate::converge::Pass;
 use crate::plan::{Part, Step, WaitReason};
+use crate::stack::Invalid;
 use crate::stack::name::{LogGroupId, QueueId};
-use crate::stack::{Invalid, not_in_effect_sentence};
 use crate::sumu_stack::{Condition, ConditionStatus, SumuStackStatus};
 
 /// Type of the condition that sums up all the others.
 pub const READY: &str = "Ready";
-/// Type of the condition that says whether every field of the spec does something.
-pub const SPEC_IN_EFFECT: &str = "SpecInEffect";
 /// Type of the condition of a suspended stack.
 pub const SUSPENDED: &str = "Suspended";
 /// Type of the condition of a stack that waits for a person, as kstatus has it: `True`, or absent.
@@ -39,15 +37,15 @@ pub const TYPES: [&str; 14] = [
     Part::AccessLogs.as_str(),
     Part::Subscriptions.as_str(),
     SUBSCRIPTIONS_CONFIRMED,
+    Part::Consumers.as_str(),
     EXPORTED,
     STALLED,
-    SPEC_IN_EFFECT,
     SUSPENDED,
 ];
 
 /// Reasons of conditions that are what they should be, or will be by themselves.
-pub const REASONS_IN_ORDER: [&str; 8] =
-    ["Settled", PROGRESSING, "Waiting", "Deleting", IN_USE, SUSPENDED, "SuspendedByUser", "FieldsNotInEffect"];
+pub const REASONS_IN_ORDER: [&str; 7] =
+    ["Settled", PROGRESSING, "Waiting", "Deleting", IN_USE, SUSPENDED, "SuspendedByUser"];
 /// Reasons that only a person ends: those of [`STALLED`].
 pub const REASONS_FOR_A_PERSON: [&str; 11] = [
     "InvalidSpec",
@@ -176,15 +174,6 @@ fn deleting_sentence(message: &str) -> String {
     }
 }
 
-/// Says which fields of the spec do nothing, also in the one sentence that everybody reads.
-pub(super) fn admit_without_effect(news: &mut Vec<News>, not_in_effect: &[&'static str]) {
-    let Some(sentence) = not_in_effect_sentence(not_in_effect) else { return };
-    if let Some(ready) = news.iter_mut().find(|news| news.type_ == READY && news.status == ConditionStatus::True) {
-        ready.message = format!("{}; {sentence}", ready.message);
-    }
-    news.push(News::new(SPEC_IN_EFFECT, ConditionStatus::False, "FieldsNotInEffect", sentence));
-}
-
 fn ready(parts: &[News]) -> News {
     let (spared, needed): (Vec<&News>, Vec<&News>) =
         parts.iter().partition(|part| access_logs::are_missed(part.type_, &part.reason));
@@ -219,6 +208,7 @@ fn parts(pass: &Pass) -> Vec<News> {
         (Part::CustomDomain, !observed.domains.names.is_empty()),
         (Part::AccessLogs, observed.log_groups.contains_key(&LogGroupId::AccessLogs)),
         (Part::Subscriptions, observed.queues.contains_key(&QueueId::SubscriptionsDeadLetters)),
+        (Part::Consumers, observed.consumers.iter().any(|found| found.is_ours)),
     ];
     let others = others.into_iter().filter_map(|(part, is_there)| {
         Some(of_part(part, pass)).filter(|news| is_there || news.status != ConditionStatus::True)

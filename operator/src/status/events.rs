@@ -10,7 +10,7 @@ use crate::cloud::Kind;
 use crate::plan::Part;
 use crate::stack::name::Account;
 use crate::status::conditions::IN_USE;
-use crate::status::{READY, SPEC_IN_EFFECT, SUSPENDED};
+use crate::status::{READY, SUSPENDED};
 use crate::sumu_stack::{Condition, ConditionStatus, SumuStack, SumuStackStatus};
 
 /// The API server takes 1 kB.
@@ -30,18 +30,8 @@ pub struct Occurrence {
 }
 
 /// The reasons that are not a condition's.
-pub const ALL: [&str; 10] = [
-    "Creating",
-    "Ready",
-    "Updating",
-    "DriftFound",
-    SUSPENDED,
-    "Resumed",
-    "FieldsNotInEffect",
-    "Deleting",
-    "Deleted",
-    "Retained",
-];
+pub const ALL: [&str; 9] =
+    ["Creating", "Ready", "Updating", "DriftFound", SUSPENDED, "Resumed", "Deleting", "Deleted", "Retained"];
 
 /// Refusals that AWS takes back by itself within seconds, and that are an event when it has not after minutes.
 pub const REFUSALS: [&str; 4] =
@@ -115,11 +105,6 @@ pub fn events(stack: &SumuStack, next: &SumuStackStatus, was_settled: bool) -> V
             events.push(Occurrence::new(false, "Resumed", "spec.suspend is false, changes are made again"));
         }
         _ => {}
-    }
-    if let Some(now) =
-        new(SPEC_IN_EFFECT).filter(|now| old(SPEC_IN_EFFECT).is_none_or(|old| old.message != now.message))
-    {
-        events.push(Occurrence::new(true, "FieldsNotInEffect", &now.message));
     }
     let missed = |condition: &&Condition| access_logs::are_missed(&condition.type_, &condition.reason);
     let logs = Part::AccessLogs.as_str();

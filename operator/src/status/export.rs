@@ -118,8 +118,9 @@ pub fn data(status: &SumuStackStatus) -> Option<BTreeMap<String, String>> {
             queue_url,
             queue_arn: _,
             dead_letter_queue_url,
-            // Not every stack has it.
+            // Not every stack has these.
             subscriptions_dead_letter_queue_url: _,
+            consumer_policy: _,
         } = messaging.clone()?;
         Some((topic_arn?, queue_url?, dead_letter_queue_url?))
     };

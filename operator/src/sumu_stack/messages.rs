@@ -7,14 +7,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who receives what clients send, beside whoever polls the messages queue.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Messages {
+    /// How long a message that was received stays hidden from other receivers. Lambda takes no consumer whose timeout is
+    /// longer, and AWS advises six times the timeout.
+    #[schemars(range(min = 1, max = 43_200))]
+    pub visibility_timeout_seconds: u32,
     /// Subscriptions to the messages topic, which has what clients `publish`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub subscriptions: Vec<Subscription>,
-    /// Lambda functions of yours that are fed from the messages queue. No effect yet.
+    /// Lambda functions of yours that are fed from the messages queue, each with a share of its messages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub consumers: Vec<Consumer>,
@@ -89,8 +93,14 @@ impl Protocol {
 #[x_kube(validation = Rule::new("self.batchSize <= 10 || self.maximumBatchingWindowSeconds >= 1")
     .message("a batchSize over 10 needs maximumBatchingWindowSeconds of at least 1"))]
 pub struct Consumer {
-    /// The function. Its role must be allowed to receive from the messages queue.
-    #[schemars(length(max = 2048), regex(pattern = "^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:.+$"))]
+    /// The function, in the stack's account and region; a version or an alias may be named after it. Its role must be
+    /// allowed to receive from the messages queue: `status.messages.consumerPolicy` is a policy that does.
+    #[schemars(
+        length(max = 256),
+        regex(
+            pattern = "^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+(:([$]LATEST|[A-Za-z0-9_-]+))?$"
+        )
+    )]
     pub function_arn: String,
     /// The most messages in one invocation.
     #[serde(default = "default_batch_size")]
@@ -100,10 +110,16 @@ pub struct Consumer {
     #[serde(default)]
     #[schemars(range(min = 0, max = 300))]
     pub maximum_batching_window_seconds: u32,
-    /// The most copies of the function at once. No limit when absent.
+    /// The most copies of the function that work on this queue at once. No limit of its own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 1000))]
     pub maximum_concurrency: Option<u32>,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self { visibility_timeout_seconds: 180, subscriptions: Vec::new(), consumers: Vec::new() }
+    }
 }
 
 fn default_batch_size() -> u32 {

@@ -151,6 +151,10 @@ pub struct MessagingStatus {
     /// The URL of the queue with what SNS could not deliver to `spec.messages.subscriptions`; only for messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscriptions_dead_letter_queue_url: Option<String>,
+    /// The IAM policy that the role of a consumer's function needs, as JSON. Only of the messages queue, and only with
+    /// consumers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumer_policy: Option<String>,
 }
 
 /// The four functions.

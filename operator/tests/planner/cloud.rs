@@ -13,9 +13,11 @@
 //! | [`gateway`] | API Gateway |
 //! | [`domain`] | its domain names, and Route 53 |
 //! | [`subscriptions`] | who is subscribed to the messages topic, and their functions |
+//! | [`consumers`] | what feeds the users' own functions |
 //! | [`tags`] | tags, and what is looked at only when they are taken off |
 
 mod compute;
+mod consumers;
 pub mod domain;
 mod gateway;
 mod identity;
@@ -102,6 +104,8 @@ pub struct World {
     pub denied: Option<&'static str>,
     /// The hosted zones of the account.
     pub zones: BTreeSet<String>,
+    /// The users' functions that Lambda feeds nothing to, by their ARNs, with its reason.
+    pub refused: BTreeMap<String, (Kind, &'static str)>,
     /// Why a look at domain names, or at hosted zones, is denied.
     pub denied_domains: Option<String>,
     pub denied_zones: Option<String>,
@@ -110,7 +114,7 @@ pub struct World {
     /// Why a look at the policies of users' functions is denied.
     pub denied_functions: Option<String>,
     /// The endpoint that SNS does not take.
-    pub refused: Option<String>,
+    pub refused_endpoint: Option<String>,
     /// Whether the stack is let go, so that nothing need be found again.
     pub is_let_go: bool,
     /// What the operator has subscribed.
@@ -174,11 +178,12 @@ impl MemoryCloud {
             fault: None,
             denied: None,
             zones: BTreeSet::from(["ZONE1".into(), "ZONE2".into()]),
+            refused: BTreeMap::new(),
             denied_domains: None,
             denied_zones: None,
             lacks_log_role: false,
             denied_functions: None,
-            refused: None,
+            refused_endpoint: None,
             is_let_go: false,
             subscribed: BTreeSet::new(),
             lags: false,
@@ -276,6 +281,7 @@ impl World {
             Step::Domain(step) => self.domain_call(step),
             Step::AccessLogs(step) => self.access_log_call(step),
             Step::Subscription(step) => self.subscription_call(step),
+            Step::Consumer(step) => self.consumer_call(step),
             Step::Tag(tagged, tags) => self.tag_call(tagged, tags),
             Step::Untag(tagged, keys) => self.untag_call(tagged, keys),
         }
@@ -302,6 +308,7 @@ impl World {
         seen.sources.sort_by(|a, b| a.uuid.cmp(&b.uuid));
         seen.apis.retain(|api| self.owner.owns(&api.tags));
         seen.domains = self.visible_domains(&seen.apis);
+        seen.consumers = self.visible_consumers();
         for api in seen.apis.iter_mut().skip(1) {
             let ApiState { id, tags, name, route_selection, .. } = std::mem::take(api);
             *api = ApiState { id, tags, name, route_selection, ..ApiState::default() };
@@ -378,6 +385,10 @@ impl World {
                 held.sources.retain(|source| source.uuid != *uuid || source.state != "Deleting");
                 for source in held.sources.iter_mut().filter(|source| source.uuid == *uuid) {
                     source.state = "Enabled".into();
+                }
+                held.consumers.retain(|consumer| consumer.uuid != *uuid || consumer.state != "Deleting");
+                for consumer in held.consumers.iter_mut().filter(|consumer| consumer.uuid == *uuid) {
+                    consumer.state = "Enabled".into();
                 }
             }
             Work::Deployment(id) => {

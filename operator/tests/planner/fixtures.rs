@@ -34,7 +34,6 @@ const DEFAULT_REGION: &str = "eu-west-3";
 pub struct Fixture {
     pub stack: SumuStack,
     pub owner: Owner,
-    pub spec: StackSpec,
     pub desired: Desired,
     pub nothing: Desired,
 }
@@ -42,11 +41,11 @@ pub struct Fixture {
 /// The smallest stack with these changes to its spec, as YAML.
 pub fn stack(changes: &str) -> Fixture {
     let stack = manifest(changes);
-    let (spec, desired) = pipeline(&stack).unwrap();
+    let (_, desired) = pipeline(&stack).unwrap();
     let owner = Owner::of(&stack).unwrap();
     let may_unprotect = !stack.spec.connections.deletion_protection;
     let nothing = Desired::nothing(owner.clone(), names(&owner), may_unprotect);
-    Fixture { stack, owner, spec, desired, nothing }
+    Fixture { stack, owner, desired, nothing }
 }
 
 /// The object alone.

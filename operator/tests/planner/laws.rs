@@ -1,6 +1,7 @@
 //! What must hold for every stack, whatever has happened to it.
 
 pub mod access_logs;
+pub mod consumers;
 mod deletion;
 pub mod domain;
 mod drift;

@@ -2,6 +2,7 @@
 
 mod access_logs;
 mod conditions;
+mod consumers;
 mod described;
 mod domain;
 mod events;
@@ -27,7 +28,7 @@ const LATER: &str = "2026-05-01T12:34:56Z";
 /// A report at a moment, which becomes the object's status as if it were written.
 fn report(fixture: &mut Fixture, progress: Progress<'_>, now: &str) -> SumuStackStatus {
     let endpoints = endpoints();
-    let words = Context { endpoints: &endpoints, not_in_effect: &fixture.spec.not_in_effect, now };
+    let words = Context { endpoints: &endpoints, now };
     let status = status(&fixture.stack, progress, &words);
     fixture.stack.status = Some(status.clone());
     status

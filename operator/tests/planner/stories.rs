@@ -132,6 +132,22 @@ fn subscriptions_are_made_then_changed_and_taken_away() {
 }
 
 #[test]
+fn consumers_are_made_then_changed_and_taken_away() {
+    let cloud = MemoryCloud::new(&stack(""), USUAL);
+    settle(&cloud, &stack("").desired);
+    let consumer = |name: &str, batch: u32| {
+        format!("{{functionArn: 'arn:aws:lambda:eu-west-3:210987654321:function:{name}', batchSize: {batch}}}")
+    };
+    let with = |consumers: &[String]| stack(&format!("messages: {{consumers: [{}]}}", consumers.join(", "))).desired;
+    let mut told = tell(&cloud, &with(&[consumer("chat", 10), consumer("audit:live", 10)]));
+    told.push_str("another batch for one, and another function for the other\n\n");
+    told.push_str(&tell(&cloud, &with(&[consumer("chat", 5), consumer("billing", 10)])));
+    told.push_str("spec.messages.consumers is taken out\n\n");
+    told.push_str(&tell(&cloud, &stack("").desired));
+    assert_snapshot!(told);
+}
+
+#[test]
 fn a_retained_stack_is_let_go_from_the_inside_out() {
     let fixture = stack("deletionPolicy: Retain");
     let cloud = MemoryCloud::new(&fixture, USUAL);

@@ -70,7 +70,9 @@ impl Broom<'_> {
         let client = aws_sdk_lambda::Client::new(self.sdk);
         let mut pages = client.list_event_source_mappings().into_paginator().items().send();
         while let Some(source) = pages.next().await.transpose()? {
-            if self.is_ours(source.function_arn().unwrap_or_default()) && source.state() != Some("Deleting") {
+            let ends = [source.function_arn(), source.event_source_arn()];
+            let is_ours = ends.into_iter().flatten().any(|end| self.is_ours(end));
+            if is_ours && source.state() != Some("Deleting") {
                 client.delete_event_source_mapping().uuid(source.uuid().unwrap_or_default()).send().await?;
             }
         }

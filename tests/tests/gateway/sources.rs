@@ -73,6 +73,21 @@ async fn a_role_must_be_allowed_to_read_the_queue() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_queue_feeds_a_function_and_its_alias_each_once() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let client = Client::new(&bench.sdk);
+    function(&bench, "aliased").await?;
+    let arn = queue(&bench, "aliased", "30").await?;
+    let version = client.publish_version().function_name("aliased").send().await?.version.context("no version")?;
+    let alias = client.create_alias().function_name("aliased").name("live").function_version(version).send().await?;
+    let alias = alias.alias_arn.context("no ARN")?;
+    create(&client, "aliased", &arn).send().await?;
+    let uuid = create(&client, &alias, &arn).send().await?.uuid.context("no UUID")?;
+    let expected = (409, "ResourceConflictException", uuid.as_str());
+    bench.refused("source-once", create(&client, &alias, &arn).send().await, expected)
+}
+
+#[tokio::test]
 async fn a_queue_feeds_a_function_once_and_comes_and_goes_in_its_own_time() -> Result<()> {
     let bench = bench(Pace { source: Duration::from_secs(4), ..AT_ONCE }).await?;
     let client = Client::new(&bench.sdk);

@@ -128,7 +128,7 @@ fn a_queue_and_a_function_get_what_clients_publish_until_they_are_taken_out() ->
         let outside = Outside::of(scene).await;
         let (url, queue) = outside.queue(&format!("{}-orders", scene.namespace)).await?;
         let name = format!("{}-mailer", scene.namespace);
-        let function = scene.backend()?.function(&name).await?;
+        let function = scene.backend()?.logging_function(&name).await?;
         let of_queue = json!({
             "protocol": "sqs", "endpoint": queue, "rawMessageDelivery": true,
             "filterPolicy": {"source": ["apigw.route.publish"], "user_id": ["alice"]},
@@ -304,7 +304,7 @@ fn one_subscription_that_cannot_be_made_holds_up_no_other_and_the_documented_rig
         let letters = outside.attribute(&found[0].1, "RedrivePolicy").await?.unwrap_or_default();
         ensure!(letters.contains("-subscriptions-dead-letters"), "{letters}");
 
-        scene.backend()?.function(&name).await?;
+        scene.backend()?.logging_function(&name).await?;
         look_again(scene, "made").await?;
         scene.ready().await?;
         let mut alice = scene.connect("alice").await?;

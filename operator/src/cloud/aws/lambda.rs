@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::{CallCounter, remembered};
 use super::code::code;
+use super::consumers::Consumers;
 use super::pace::{Pace, Rate};
 use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
@@ -36,6 +37,7 @@ pub(super) struct Functions {
     pub(super) pace: Arc<Pace>,
     /// Permissions by the function's name, for glances.
     known: Recent<Vec<Permission>>,
+    pub(super) consumers: Consumers,
     /// One package in memory at a time: an upload holds it three times over, as bytes, as base64 and as a request.
     pub(super) upload: Semaphore,
 }
@@ -44,7 +46,13 @@ impl Functions {
     pub(super) fn new(config: &SdkConfig, pace: Arc<Pace>) -> Self {
         let config =
             aws_sdk_lambda::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
-        Self { client: Client::from_conf(config), pace, known: Recent::lasting(KNOWN_FOR), upload: Semaphore::new(1) }
+        Self {
+            client: Client::from_conf(config),
+            pace,
+            known: Recent::lasting(KNOWN_FOR),
+            consumers: Consumers::default(),
+            upload: Semaphore::new(1),
+        }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, FunctionState>, CloudError> {
@@ -182,11 +190,12 @@ impl Functions {
         // The other two functions are fed by nothing, and whatever somebody feeds to them is not ours.
         let fed: BTreeSet<Function> = SourceId::ALL.iter().map(|id| id.function()).collect();
         let of_each =
-            try_join_all(fed.into_iter().map(|function| self.list_sources(Some(names.function(function))))).await?;
+            try_join_all(fed.into_iter().map(|function| self.list_sources(Some(names.function(function)), None)))
+                .await?;
         let mut found: Vec<EventSourceMappingConfiguration> = of_each.iter().flatten().flatten().cloned().collect();
         if of_each.iter().any(Option::is_none) {
             // Lambda lists nothing for a function that does not exist, but its sources outlive it.
-            let all = self.list_sources(None).await?.unwrap_or_default();
+            let all = self.list_sources(None, None).await?.unwrap_or_default();
             found.extend(
                 all.into_iter()
                     .filter(|source| found.iter().all(|other| other.uuid != source.uuid))
@@ -198,19 +207,21 @@ impl Functions {
         Ok(found)
     }
 
-    /// The sources of one function or of all; nothing when there is no such function.
-    async fn list_sources(
+    /// The sources of one function or of all, of one queue or of all; nothing when there is no such function.
+    pub(super) async fn list_sources(
         &self,
         name: Option<String>,
+        queue_arn: Option<String>,
     ) -> Result<Option<Vec<EventSourceMappingConfiguration>>, CloudError> {
         const OPERATION: &str = "ListEventSourceMappings";
-        let whose = name.clone().unwrap_or_default();
+        let whose = name.clone().or_else(|| queue_arn.clone()).unwrap_or_default();
         let mut found = Vec::new();
         let mut marker = None;
         let mut pages = Pages::of(OPERATION, &whose);
         loop {
             self.pace.keep(OPERATION, &[Rate::FUNCTIONS]).await?;
-            let call = self.client.list_event_source_mappings().set_function_name(name.clone()).set_marker(marker);
+            let call = self.client.list_event_source_mappings().set_function_name(name.clone());
+            let call = call.set_event_source_arn(queue_arn.clone()).set_marker(marker);
             let answer = absent(call.send().await.map_err(failed(OPERATION, &whose)))?;
             let Some(answer) = answer else { return Ok(None) };
             found.extend(answer.event_source_mappings.unwrap_or_default());

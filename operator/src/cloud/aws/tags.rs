@@ -14,6 +14,7 @@ impl Aws {
             Tagged::Role { name, .. } => self.roles.tag(name, tags).await,
             Tagged::LogGroup { arn, .. } => self.log_groups.tag(arn, tags).await,
             Tagged::Function { arn, .. } | Tagged::Source { arn, .. } => self.functions.tag(arn, tags).await,
+            Tagged::Consumer { arn, .. } => self.functions.tag_consumer(arn, tags).await,
             Tagged::Api { arn } | Tagged::Stage { arn, .. } | Tagged::Domain { arn, .. } => {
                 self.gateway.tag(arn, tags).await
             }
@@ -28,6 +29,7 @@ impl Aws {
             Tagged::Role { name, .. } => self.roles.untag(name, keys).await,
             Tagged::LogGroup { arn, .. } => self.log_groups.untag(arn, keys).await,
             Tagged::Function { arn, .. } | Tagged::Source { arn, .. } => self.functions.untag(arn, keys).await,
+            Tagged::Consumer { arn, .. } => self.functions.untag_consumer(arn, keys).await,
             Tagged::Api { arn } | Tagged::Stage { arn, .. } | Tagged::Domain { arn, .. } => {
                 self.gateway.untag(arn, keys).await
             }

@@ -30,6 +30,10 @@ impl Supposed {
             Tagged::LogGroup { id, .. } => world.log_groups.get_mut(id).map(|found| &mut found.tags),
             Tagged::Function { function, .. } => world.functions.get_mut(function).map(|found| &mut found.tags),
             Tagged::Source { .. } => None,
+            Tagged::Consumer { arn, .. } => {
+                let found = world.consumers.iter_mut().find(|found| names.source_arn(&found.uuid) == *arn);
+                found.map(|found| &mut found.tags)
+            }
             Tagged::Api { arn } => {
                 let found = world.apis.iter_mut().find(|api| names.api_arn(&api.id) == *arn);
                 found.map(|api| &mut api.tags)
@@ -49,6 +53,11 @@ impl Supposed {
             Tagged::LogGroup { id, .. } => drop(world.log_groups.remove(id)),
             Tagged::Function { function, .. } => drop(world.functions.remove(function)),
             Tagged::Source { arn, .. } => world.sources.retain(|source| names.source_arn(&source.uuid) != *arn),
+            Tagged::Consumer { arn, .. } => {
+                for found in world.consumers.iter_mut().filter(|found| names.source_arn(&found.uuid) == *arn) {
+                    found.is_ours = false;
+                }
+            }
             Tagged::Api { arn } => world.apis.retain(|api| names.api_arn(&api.id) != *arn),
             Tagged::Stage { name, .. } => drop(world.closely.stages.remove(name)),
             Tagged::Domain { name, .. } => {

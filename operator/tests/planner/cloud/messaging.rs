@@ -87,6 +87,8 @@ impl World {
         let arn = self.names.queue_arn(id);
         let reader = self.held.sources.iter().find(|source| source.source_arn == arn);
         assert!(reader.is_none(), "queue {id} was deleted while an event source reads it");
+        let consumer = self.our_consumer().filter(|_| id == QueueId::Messages);
+        assert!(consumer.is_none(), "queue {id} was deleted while it feeds {consumer:?}");
         let redrive = |queue: &&QueueState| {
             let target = queue.attributes.get(REDRIVE).and_then(|text| dead_letters_arn(text));
             self.owner.owns(&queue.tags) && target.as_ref() == Some(&arn)

@@ -110,7 +110,7 @@ impl World {
         if !self.held.queues.keys().any(|queue| self.names.queue_arn(*queue) == dead_letters) {
             return refuse(OPERATION, endpoint, Kind::Rejected, "the dead-letter queue does not exist");
         }
-        if self.refused.as_deref() == Some(endpoint) {
+        if self.refused_endpoint.as_deref() == Some(endpoint) {
             return refuse(OPERATION, endpoint, Kind::Rejected, "Invalid parameter: Endpoint");
         }
         if let Some(function) = FunctionName::of(protocol.as_str(), endpoint, self.names.account()) {

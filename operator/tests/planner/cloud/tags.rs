@@ -4,7 +4,8 @@ use sumu_operator::cloud::Kind;
 use sumu_operator::desired::end::Closer;
 use sumu_operator::observed::{Closely, Observed};
 use sumu_operator::plan::tagged::Tagged;
-use sumu_operator::stack::name::{Names, OWNER_TAG, Tags};
+use sumu_operator::stack::consumers::NOTE;
+use sumu_operator::stack::name::{Names, OWNER_TAG, QueueId, Tags};
 
 use super::{Answer, World, refuse};
 
@@ -42,6 +43,11 @@ impl World {
         // Taking tags off twice is no mistake; taking another's off is.
         assert!(tags.get(OWNER_TAG).is_none_or(|owner| *owner == uid), "{tagged}, but they are somebody else's");
         tags.retain(|key, _| !keys.contains(key));
+        let is_for_consumers = |key: &String| key == NOTE || key == OWNER_TAG;
+        if matches!(tagged, Tagged::Queue { id: QueueId::Messages, .. }) && keys.iter().any(is_for_consumers) {
+            let consumer = self.our_consumer();
+            assert!(consumer.is_none(), "{consumer:?} has our tag, and cannot be found any more");
+        }
         if !keys.iter().any(|key| key == OWNER_TAG) {
             return Ok(());
         }
@@ -96,6 +102,11 @@ impl World {
                 assert_eq!(found.function, *function);
                 self.child_tags.get_mut(&found.uuid)
             }
+            Tagged::Consumer { function_arn, arn } => {
+                let found = self.held.consumers.iter_mut().find(|found| names.source_arn(&found.uuid) == *arn)?;
+                assert_eq!(found.function_arn, *function_arn);
+                Some(&mut found.tags)
+            }
             Tagged::Api { arn } => {
                 let found = self.held.apis.iter_mut().find(|api| names.api_arn(&api.id) == *arn)?;
                 Some(&mut found.tags)
@@ -121,6 +132,7 @@ impl World {
         all.extend(held.functions.iter().map(|(id, it)| (format!("function {id}"), &it.tags)));
         all.extend(held.apis.iter().map(|it| (format!("api {}", it.id), &it.tags)));
         all.extend(held.domains.names.iter().map(|(name, it)| (format!("domain name {name}"), &it.tags)));
+        all.extend(held.consumers.iter().map(|it| (format!("consumer {}", it.function_arn), &it.tags)));
         let exists = |key: &str| {
             held.sources.iter().any(|source| source.uuid == key)
                 || held

@@ -26,6 +26,7 @@ pub(super) const EDITS: &[(&str, &[&str])] = &[
     ("connections: {pointInTimeRecovery: true}", &["~ table connections point-in-time recovery on"]),
     ("gateway: {throttling: {rateLimit: 11}}", &["~ stage prod"]),
     ("gateway: {throttling: {burstLimit: 12}}", &["~ stage prod"]),
+    ("messages: {visibilityTimeoutSeconds: 240}", &["~ queue messages attributes VisibilityTimeout"]),
     ("presence: {source: Both}", &["~ function watchdog configuration"]),
     ("pusher: {emptyUsers: Reject}", &["~ function pusher configuration"]),
     (

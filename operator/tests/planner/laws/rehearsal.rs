@@ -91,6 +91,22 @@ fn subscriptions_that_come_change_and_go_are_foretold() {
 }
 
 #[test]
+fn consumers_that_come_change_and_go_are_foretold() {
+    let with = |list: &str| stack(&format!("messages: {{consumers: [{list}]}}"));
+    let chat = "{functionArn: 'arn:aws:lambda:eu-west-3:210987654321:function:chat'}";
+    let slower = chat.replace("'}", "', batchSize: 5, maximumConcurrency: 7}");
+    let audit = "{functionArn: 'arn:aws:lambda:eu-west-3:210987654321:function:audit:live'}";
+    let before = stack("");
+    let cloud = settled(&before, Pace::INSTANT);
+    let both = with(&format!("{chat}, {audit}"));
+    for after in [&both, &with(&slower), &both, &before] {
+        assert_foretold(&cloud, &after.desired, &format!("{:?}", after.stack.spec.messages));
+    }
+    settle(&cloud, &both.desired);
+    assert_foretold(&cloud, &deleted(&both), "the deletion");
+}
+
+#[test]
 fn a_grace_period_that_goes_takes_its_queue_along_once_that_is_worked_off() {
     let before = stack("presence: {gracePeriodSeconds: 30}");
     let cloud = settled(&before, Pace::INSTANT);

@@ -6,7 +6,7 @@ use sumu_operator::converge::StepFailure;
 use sumu_operator::plan::Part;
 use sumu_operator::stack::Invalid;
 use sumu_operator::stack::name::{OWNER_TAG, QueueId};
-use sumu_operator::status::{Progress, READY, SPEC_IN_EFFECT, SUSPENDED, is_persistent};
+use sumu_operator::status::{Progress, READY, SUSPENDED, is_persistent};
 use sumu_operator::sumu_stack::ConditionStatus::{False, True, Unknown};
 
 use super::{LATER, NOON, SETTLED, after_passes, condition, error, lines, ready, report, report_pass};
@@ -235,17 +235,6 @@ fn a_protected_table_that_stops_a_deletion_is_the_reason() {
     let (state, reason, message) = ready(&status);
     assert_eq!((state, reason), (False, "DeletionProtected"));
     assert!(message.contains("set spec.connections.deletionProtection to false"), "{message}");
-}
-
-#[test]
-fn fields_without_effect_are_admitted_beside_ready() {
-    let mut fixture = stack("messages: {consumers: [{functionArn: 'arn:y'}]}");
-    let (_, last) = after_passes(&fixture, Pace::INSTANT, SETTLED);
-    let status = report_pass(&mut fixture, &last, NOON);
-    let (state, _, message) = ready(&status);
-    assert_eq!(state, True, "it does all that it can");
-    assert!(message.contains("in this version: spec.messages.consumers"), "{message}");
-    assert_eq!(condition(&status, SPEC_IN_EFFECT).status, False);
 }
 
 #[test]

@@ -193,10 +193,13 @@ async fn once(call: &Call, facts: &Facts) -> Found {
     let (arn, function) = (call.text("EventSourceArn"), call.text("FunctionName"));
     let mappings = facts.lambda.list_event_source_mappings().function_name(function).event_source_arn(arn);
     let found = asked(mappings.send().await)?.and_then(|answer| answer.event_source_mappings).unwrap_or_default();
-    let found = found.into_iter().find_map(|mapping| mapping.uuid);
-    let leaving = leaving(facts).into_iter().find(|source| {
-        source["EventSourceArn"] == arn && source["FunctionArn"].as_str().is_some_and(|it| last(it) == last(function))
-    });
+    // The emulator lists those of all versions and aliases.
+    let is_same = |other: &str| unplaced(other) == unplaced(function);
+    let found = found.into_iter().find(|mapping| mapping.function_arn().is_some_and(is_same));
+    let found = found.and_then(|mapping| mapping.uuid);
+    let leaving = leaving(facts)
+        .into_iter()
+        .find(|source| source["EventSourceArn"] == arn && source["FunctionArn"].as_str().is_some_and(is_same));
     let leaving = leaving.and_then(|source| source["UUID"].as_str().map(ToOwned::to_owned));
     let Some(uuid) = found.or(leaving) else { return Ok(None) };
     let message = if is_queue(arn) {
@@ -213,6 +216,11 @@ async fn once(call: &Call, facts: &Facts) -> Found {
         )
     };
     refuse(409, "ResourceConflictException", message)
+}
+
+/// A function's name with its version or alias, whether it is named by that or by its ARN.
+fn unplaced(function: &str) -> &str {
+    function.rsplit_once(":function:").map_or(function, |(_, name)| name)
 }
 
 fn busy(call: &Call, facts: &Facts) -> Found {

@@ -64,7 +64,7 @@ fn a_function_that_does_not_exist_and_an_endpoint_that_sns_refuses_hold_up_no_ot
     let cloud = MemoryCloud::new(&fixture, Pace::INSTANT);
     cloud.change(|world| {
         world.make_function("mailer:live");
-        world.refused = Some(QUEUE.to_owned());
+        world.refused_endpoint = Some(QUEUE.to_owned());
     });
     passes(&cloud, &fixture);
     let last = pass(&cloud, &fixture.desired);
@@ -77,7 +77,7 @@ fn a_function_that_does_not_exist_and_an_endpoint_that_sns_refuses_hold_up_no_ot
     assert!(found.endpoint.ends_with("mailer:live"));
     cloud.change(|world| {
         world.make_function("mailer");
-        world.refused = None;
+        world.refused_endpoint = None;
     });
     settle(&cloud, &fixture.desired);
     assert_subscribed(&cloud, &fixture);
