@@ -158,11 +158,13 @@ impl Broom<'_> {
     async fn log_groups(&self) -> Result<()> {
         let client = aws_sdk_cloudwatchlogs::Client::new(self.sdk);
         let mut pages = client.describe_log_groups().into_paginator().items().send();
+        // What is deleted meanwhile would move the pages to come.
+        let mut ours = Vec::new();
         while let Some(group) = pages.next().await.transpose()? {
-            let name = group.log_group_name().unwrap_or_default();
-            if self.is_ours(name) {
-                client.delete_log_group().log_group_name(name).send().await?;
-            }
+            ours.extend(group.log_group_name.filter(|name| self.is_ours(name)));
+        }
+        for name in ours {
+            client.delete_log_group().log_group_name(name).send().await?;
         }
         Ok(())
     }

@@ -10,7 +10,9 @@ use crate::Result;
 pub(super) async fn read(sdk: &SdkConfig, needle: &str) -> Result<String> {
     let client = aws_sdk_cloudwatchlogs::Client::new(sdk);
     let mut all = String::new();
-    let mut groups = client.describe_log_groups().into_paginator().items().send();
+    let pattern = Some(needle.to_owned()).filter(|needle| !needle.is_empty());
+    let list = client.describe_log_groups().set_log_group_name_pattern(pattern);
+    let mut groups = list.into_paginator().items().send();
     while let Some(group) = groups.next().await.transpose()? {
         let name = group.log_group_name().unwrap_or_default();
         if !name.contains(needle) {
