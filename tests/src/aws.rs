@@ -2,7 +2,8 @@
 //!
 //! Everything that talks to it gets its address from here and from nowhere else. The emulator and the gateway have the
 //! same port at two addresses of this machine, and the emulator believes that it is at the gateway's: so the URLs of
-//! queues and the address that functions find in their environment lead through the gateway too. What AWS does by itself
+//! queues and the address that functions find in their environment lead through the gateway too. There each function is
+//! known by an access key of its own, which `tests/testbed/emulator.py` lets the emulator give it. What AWS does by itself
 //! with streams, queues and topics is done by [`crate::delivery`], and its sockets are [`crate::front`]'s.
 
 pub mod inventory;
@@ -76,7 +77,8 @@ impl Aws {
         let home = folder.data("aws")?;
         // Clean, because the emulator hands its whole environment on to the functions.
         let program = Program::new("aws", workspace::python()?)
-            .arguments(["-m", "ministack"])
+            // Without the folder of the script, in which nothing is to be imported from.
+            .arguments(["-P".into(), workspace::root().join("tests/testbed/emulator.py").into_os_string()])
             .clean_environment()
             .variable("HOME", &home)
             .variable("TMPDIR", &home)

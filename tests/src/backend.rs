@@ -60,7 +60,8 @@ impl Received {
 }
 
 impl Backend {
-    pub(crate) fn new(variables: BTreeMap<String, String>) -> Result<Self> {
+    /// A backend that finds AWS as its environment says.
+    pub fn new(variables: BTreeMap<String, String>) -> Result<Self> {
         let script = workspace::root().join("tests/testbed/backend.py");
         Ok(Self { variables, python: workspace::python()?, script })
     }
@@ -116,8 +117,8 @@ impl Backend {
         self.run(&json!({"do": "logging_function", "name": name}), FUNCTION_MADE_WITHIN).await
     }
 
-    /// Makes a function of a backend's own, with a role of its name that has no rights. It tells a queue of each record
-    /// that it is given. Returns its ARN.
+    /// Makes a function of a backend's own. It tells a queue of each record that it is given, which is all that its role,
+    /// of the same name, may do. Returns its ARN.
     pub async fn function(&self, name: &str, outbox_url: &str, timeout_seconds: u32) -> Result<String> {
         let order = json!({"do": "function", "name": name, "outbox": outbox_url, "timeout": timeout_seconds});
         // A new role cannot be assumed for a while.

@@ -39,9 +39,13 @@ pub use deployments::Deployments;
 pub use facts::Pace;
 pub use history::Seen;
 
+use crate::aws::ACCOUNT;
 use crate::delivery::held::Held;
 use crate::{Result, ensure};
+use facts::last;
 use fault::{Fault, Injected};
+use rules::callers::executor;
+use rules::rights::has;
 use server::Shared;
 
 /// How strict a gateway is.
@@ -63,6 +67,27 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { pace: Pace::QUICK, off: Vec::new(), holds: false, deployments: None, log: None }
+    }
+}
+
+/// What functions may do.
+#[derive(Clone, Debug)]
+pub struct Roles(Arc<Shared>);
+
+impl Roles {
+    /// Whom AWS names when it refuses something to the caller with an access key; nothing when the caller may do it. Who is
+    /// no function may do everything.
+    pub async fn refused(&self, key: &str, action: &str, resource: &str) -> Result<Option<String>> {
+        let Some((role, function)) = executor(key) else { return Ok(None) };
+        let has = has(&self.0.facts, role, &(action.to_owned(), resource.to_owned())).await?;
+        Ok((!has).then(|| format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{function}")))
+    }
+
+    /// Whether the role of a function, named by its ARN, lets Lambda do something for it.
+    pub async fn let_lambda(&self, function: &str, action: &str, resource: &str) -> Result<bool> {
+        let facts = &self.0.facts;
+        let found = facts.lambda.get_function_configuration().function_name(function).send().await?;
+        has(facts, last(found.role().unwrap_or_default()), &(action.to_owned(), resource.to_owned())).await
     }
 }
 
@@ -130,6 +155,28 @@ impl Gateway {
     #[must_use]
     pub fn needed(&self, caller: &str) -> BTreeSet<String> {
         self.shared.facts.needed(caller)
+    }
+
+    /// The rights, each an action and an ARN, that functions with a role have used so far and had.
+    #[must_use]
+    pub fn used(&self, role: &str) -> BTreeSet<(String, String)> {
+        self.shared.facts.used(role)
+    }
+
+    /// The rights that functions have needed and lacked, if the names of their roles begin so, each as a sentence.
+    #[must_use]
+    pub fn lacked(&self, begins: &str) -> Vec<String> {
+        let memory = self.shared.facts.memory();
+        let roles = memory.lacked.iter().filter(|(role, _)| role.starts_with(begins));
+        roles
+            .flat_map(|(role, rights)| rights.iter().map(move |(action, on)| format!("{role}: {action} on {on}")))
+            .collect()
+    }
+
+    /// What functions may do, for others who are AWS.
+    #[must_use]
+    pub fn roles(&self) -> Roles {
+        Roles(Arc::clone(&self.shared))
     }
 
     /// How often a rule has changed the outcome of a call.

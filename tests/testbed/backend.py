@@ -150,13 +150,16 @@ def logging_function(order):
 
 
 def function(order):
-    """Makes a function whose role has no rights, if there is none, and a version and an alias of it."""
-    iam, lambda_ = boto3.client("iam"), boto3.client("lambda")
-    name = order["name"]
+    """Makes a function whose role may send to its outbox and no more. The role may be there already."""
+    iam, lambda_, sqs = boto3.client("iam"), boto3.client("lambda"), boto3.client("sqs")
+    name, asked = order["name"], sqs.get_queue_attributes(QueueUrl=order["outbox"], AttributeNames=["QueueArn"])
     try:
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
     except iam.exceptions.EntityAlreadyExistsException:
         role = iam.get_role(RoleName=name)["Role"]["Arn"]
+    tell = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": asked["Attributes"]["QueueArn"]}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [tell]})
+    iam.put_role_policy(RoleName=name, PolicyName="tell", PolicyDocument=document)
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("tells.py", TELLS)

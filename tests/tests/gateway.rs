@@ -8,6 +8,8 @@ mod bench;
 mod callers;
 #[path = "gateway/domains.rs"]
 mod domains;
+#[path = "gateway/executors.rs"]
+mod executors;
 #[path = "gateway/faults.rs"]
 mod faults;
 #[path = "gateway/forms.rs"]

@@ -159,7 +159,8 @@ impl Call {
             (service, operation, Vec::new(), true)
         };
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        let caller = caller(&parts.headers).unwrap_or_default().to_owned();
+        let signature = parts.headers.get("authorization").and_then(|signature| signature.to_str().ok());
+        let caller = signature.and_then(access_key).unwrap_or_default().to_owned();
         let (method, path) = (parts.method.clone(), decoded(parts.uri.path()));
         let (body, input) = (body.clone(), OnceLock::new());
         Some(Self { service, operation, ids, caller, method, path, query, body, is_form, input })
@@ -264,8 +265,8 @@ fn decoded(path: &str) -> String {
 }
 
 /// The access key in a signature of version 4.
-fn caller(headers: &HeaderMap) -> Option<&str> {
-    let signature = headers.get("authorization")?.to_str().ok()?;
+#[must_use]
+pub fn access_key(signature: &str) -> Option<&str> {
     let (_, credential) = signature.split_once("Credential=")?;
     credential.split('/').next()
 }

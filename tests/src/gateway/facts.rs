@@ -2,8 +2,8 @@
 //!
 //! Asking keeps the rules right whatever has been lost on the way; only times, which nobody can ask for, are remembered.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
@@ -82,12 +82,39 @@ pub(super) struct Change {
     pub(super) at: Instant,
 }
 
+/// An action and the ARN of what it is done with.
+pub(super) type Right = (String, String);
+
+/// What the policies of a role said when they were asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Policies {
+    pub(super) at: Instant,
+    pub(super) has_managed: bool,
+    /// By their names.
+    pub(super) inline: Vec<(String, Value)>,
+}
+
+/// A policy that was put.
+#[derive(Clone, Debug)]
+pub(super) struct Put {
+    pub(super) at: Instant,
+    pub(super) document: Value,
+    /// What was in force in its place.
+    pub(super) before: Value,
+}
+
 /// What cannot be asked for.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// When roles were made and their policies put, by name.
+    /// When roles were made, by name.
     pub(super) roles_made: HashMap<String, Instant>,
-    pub(super) policies_put: HashMap<String, Instant>,
+    /// The policies that were put, by their roles' names and their own.
+    pub(super) policies_put: HashMap<(String, String), Put>,
+    /// What the policies of functions' roles said a moment ago, by the roles' names.
+    pub(super) policies: HashMap<String, Arc<Policies>>,
+    /// The rights that functions have used and those that they lacked, by their roles' names.
+    pub(super) used: BTreeMap<String, BTreeSet<Right>>,
+    pub(super) lacked: BTreeMap<String, BTreeSet<Right>>,
     pub(super) functions: HashMap<String, Change>,
     pub(super) sources: HashMap<String, Passage>,
     pub(super) tables: HashMap<String, Passage>,
@@ -143,6 +170,8 @@ pub(super) struct Facts {
     http: reqwest::Client,
     emulator: String,
     memory: Mutex<Memory>,
+    /// Whose turn it is to ask for a role's policies.
+    pub(super) looking_at_roles: tokio::sync::Mutex<()>,
 }
 
 impl Facts {
@@ -159,6 +188,7 @@ impl Facts {
             http: reqwest::Client::new(),
             emulator: emulator.endpoint_url().unwrap_or_default().to_owned(),
             memory: Mutex::default(),
+            looking_at_roles: tokio::sync::Mutex::default(),
         }
     }
 
@@ -180,6 +210,11 @@ impl Facts {
     /// The actions that a limited caller has needed.
     pub(super) fn needed(&self, caller: &str) -> BTreeSet<String> {
         self.memory().callers.get(caller).map(|(_, used)| used.clone()).unwrap_or_default()
+    }
+
+    /// The rights that functions have used of a role's.
+    pub(super) fn used(&self, role: &str) -> BTreeSet<Right> {
+        self.memory().used.get(role).cloned().unwrap_or_default()
     }
 
     /// Whether API Gateway has a role with which it writes logs, which is a setting of the whole account.

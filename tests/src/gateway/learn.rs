@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use serde_json::Value;
+
 use super::call::{Call, Service};
-use super::facts::{Change, Facts, Passage, last};
+use super::facts::{Change, Facts, Passage, Put, last};
 use super::wire::Answer;
 
 impl Facts {
@@ -16,8 +18,9 @@ impl Facts {
             (Service::Iam, "CreateRole") => {
                 self.memory().roles_made.insert(call.text("RoleName").to_owned(), Instant::now());
             }
-            (Service::Iam, "PutRolePolicy") => {
-                self.memory().policies_put.insert(call.text("RoleName").to_owned(), Instant::now());
+            (Service::Iam, "PutRolePolicy") => self.learn_policy(call),
+            (Service::Iam, "DeleteRolePolicy") => {
+                self.memory().policies_put.remove(&policy(call));
             }
             (Service::Lambda, "CreateFunction") => self.learn_function(call.text("FunctionName"), true),
             (Service::Lambda, "UpdateFunctionCode" | "UpdateFunctionConfiguration") => {
@@ -40,6 +43,16 @@ impl Facts {
             }
             _ => {}
         }
+    }
+
+    fn learn_policy(&self, call: &Call) {
+        let document = serde_json::from_str(call.text("PolicyDocument")).unwrap_or_default();
+        let mut memory = self.memory();
+        let before = memory
+            .policies_put
+            .remove(&policy(call))
+            .map_or(Value::Null, |put| if put.at.elapsed() < self.pace.policy { put.before } else { put.document });
+        memory.policies_put.insert(policy(call), Put { at: Instant::now(), document, before });
     }
 
     fn learn_domain(&self, name: &str) {
@@ -75,4 +88,9 @@ impl Facts {
         let passage = Passage { state, until: Instant::now() + self.pace.table, last };
         self.memory().tables.insert(call.text("TableName").to_owned(), passage);
     }
+}
+
+/// The names of the role and of its policy.
+fn policy(call: &Call) -> (String, String) {
+    (call.text("RoleName").to_owned(), call.text("PolicyName").to_owned())
 }

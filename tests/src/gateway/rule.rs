@@ -46,6 +46,8 @@ pub(super) enum Act {
     Do(Doing),
     /// Before the call is passed on, which no other checked write to the service overtakes.
     Refuse(Check),
+    /// Before the call is passed on, beside all others.
+    RefuseBeside(Check),
     /// Before the call is passed on, by what is known without asking.
     RefuseAtOnce(fn(&Call, &Facts) -> Option<Refusal>),
     /// After it was answered.

@@ -1,5 +1,6 @@
 //! The rules, one file a service.
 
+mod actions;
 pub(super) mod callers;
 pub(super) mod domains;
 pub(super) mod forms;

@@ -155,9 +155,11 @@ impl Shared {
         for (rule, count) in self.rules.of(call) {
             let refusal = match rule.act {
                 // A rule that cannot look must be heard: the message is what a failed test shows.
-                Act::Refuse(check) => check(call, &self.facts).await.unwrap_or_else(|error| {
-                    Some(Refusal::new(500, "InternalFailure", error.within(rule.name).to_string()))
-                }),
+                Act::Refuse(check) | Act::RefuseBeside(check) => {
+                    check(call, &self.facts).await.unwrap_or_else(|error| {
+                        Some(Refusal::new(500, "InternalFailure", error.within(rule.name).to_string()))
+                    })
+                }
                 Act::OneWriteAtATime => match Alone::with(&self.busy, call.id(0)) {
                     Some(held) => {
                         alone = Some(held);

@@ -57,8 +57,14 @@ pub async fn bench(pace: Pace) -> Result<Bench> {
 
 pub async fn strict(settings: Settings) -> Result<Bench> {
     let gateway = Gateway::start((Ipv4Addr::LOCALHOST, 0).into(), emulator()?.emulator(), settings).await?;
-    let sdk = sdk(&format!("http://{}", gateway.address())).await;
+    let sdk = sdk(&format!("http://{}", gateway.address()), KEY).await;
     Ok(Bench { gateway, sdk })
+}
+
+/// The gateway that functions call, and settings for clients that go through it.
+pub async fn of_functions() -> Result<(&'static Aws, SdkConfig)> {
+    let aws = emulator()?;
+    Ok((aws, sdk(&aws.endpoint(), KEY).await))
 }
 
 /// An issued certificate for a name.
@@ -68,14 +74,14 @@ pub async fn certificate(name: &str) -> Result<String> {
 
 /// Settings for clients that go past every gateway.
 pub async fn beside() -> Result<SdkConfig> {
-    Ok(sdk(&format!("http://{}", emulator()?.emulator())).await)
+    Ok(sdk(&format!("http://{}", emulator()?.emulator()), KEY).await)
 }
 
-async fn sdk(url: &str) -> SdkConfig {
+async fn sdk(url: &str, key: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .endpoint_url(url)
         .region(Region::from_static(REGION))
-        .credentials_provider(Credentials::new(KEY, KEY, None, None, "test"))
+        .credentials_provider(Credentials::new(key, KEY, None, None, "test"))
         .retry_config(RetryConfig::disabled())
         .load()
         .await
@@ -106,6 +112,11 @@ fn emulator() -> Result<&'static Aws> {
 }
 
 impl Bench {
+    /// Settings for clients that are a function with a role, as far as the gateway can tell.
+    pub async fn function(&self, role: &str, name: &str) -> SdkConfig {
+        sdk(&format!("http://{}", self.gateway.address()), &format!("assumed-role:{role}:{name}")).await
+    }
+
     /// Fails unless a call was refused by a rule with a status, a code and a part of the message.
     pub fn refused<T: Debug, E>(
         &self,

@@ -1,11 +1,17 @@
 //! What a role may do, as far as its inline policies say.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::asked;
 use crate::Result;
-use crate::gateway::facts::{Facts, last};
+use crate::gateway::facts::{Facts, Policies, Right, last};
+
+/// How long what a role's policies have allowed is believed.
+const KNOWN_FOR: Duration = Duration::from_secs(1);
 
 /// Whether Lambda can assume a role: it is there, long enough, and trusts Lambda.
 pub(super) async fn is_assumable(facts: &Facts, role_arn: &str) -> Result<bool> {
@@ -17,28 +23,60 @@ pub(super) async fn is_assumable(facts: &Facts, role_arn: &str) -> Result<bool> 
     Ok(has_spread && decoded(&trust).contains("lambda.amazonaws.com"))
 }
 
-/// Whether a role may do something with a resource.
+/// Whether a role may do something with a resource, as the emulator has its policies now.
+pub(super) async fn may(facts: &Facts, role_arn: &str, action: &str, resource: &str) -> Result<bool> {
+    let role = last(role_arn);
+    let policies = asked_for(facts, role).await?;
+    Ok(is_allowed(facts, role, &policies, action, resource))
+}
+
+/// Whether a role has a right, which is noted then. What its policies allowed a moment ago is believed, since functions
+/// call often; that they do not allow something is not.
+pub(in crate::gateway) async fn has(facts: &Facts, role: &str, (action, resource): &Right) -> Result<bool> {
+    let is_known_to = || {
+        let known = facts.memory().policies.get(role).filter(|known| known.at.elapsed() < KNOWN_FOR).cloned();
+        known.is_some_and(|known| is_allowed(facts, role, &known, action, resource))
+    };
+    let has = is_known_to() || {
+        // One asks for all who have come meanwhile.
+        let _turn = facts.looking_at_roles.lock().await;
+        is_known_to() || {
+            let policies = Arc::new(asked_for(facts, role).await?);
+            facts.memory().policies.insert(role.to_owned(), Arc::clone(&policies));
+            is_allowed(facts, role, &policies, action, resource)
+        }
+    };
+    let mut memory = facts.memory();
+    let noted = if has { &mut memory.used } else { &mut memory.lacked };
+    noted.entry(role.to_owned()).or_default().insert((action.clone(), resource.clone()));
+    Ok(has)
+}
+
+/// What the policies of a role say. A role that is not there has none.
+async fn asked_for(facts: &Facts, role: &str) -> Result<Policies> {
+    let attached = asked(facts.iam.list_attached_role_policies().role_name(role).send().await)?;
+    let has_managed = attached.is_some_and(|answer| !answer.attached_policies().is_empty());
+    let mut policies = Policies { at: Instant::now(), has_managed, inline: Vec::new() };
+    let names = asked(facts.iam.list_role_policies().role_name(role).send().await)?;
+    for name in names.map(|answer| answer.policy_names).unwrap_or_default() {
+        let found = asked(facts.iam.get_role_policy().role_name(role).policy_name(&name).send().await)?;
+        let document = found.map(|policy| decoded(&policy.policy_document)).unwrap_or_default();
+        policies.inline.push((name, serde_json::from_str(&document).unwrap_or_default()));
+    }
+    Ok(policies)
+}
+
+/// Whether policies allow something, each as it is in force: one that was just put has to spread, and until then what was
+/// there before it counts.
 ///
 /// A managed policy that is attached counts as allowing, because nobody here knows what it says.
-pub(super) async fn may(facts: &Facts, role_arn: &str, action: &str, resource: &str) -> Result<bool> {
-    let name = last(role_arn);
-    let put = facts.memory().policies_put.get(name).copied();
-    if put.is_some_and(|put| put.elapsed() < facts.pace.policy) {
-        return Ok(false);
-    }
-    let attached = asked(facts.iam.list_attached_role_policies().role_name(name).send().await)?;
-    if attached.is_some_and(|answer| !answer.attached_policies().is_empty()) {
-        return Ok(true);
-    }
-    let Some(names) = asked(facts.iam.list_role_policies().role_name(name).send().await)? else { return Ok(false) };
-    for policy in names.policy_names {
-        let policy = asked(facts.iam.get_role_policy().role_name(name).policy_name(policy).send().await)?;
-        let document = policy.map(|policy| decoded(&policy.policy_document)).unwrap_or_default();
-        if allows(&serde_json::from_str(&document).unwrap_or_default(), action, resource) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+fn is_allowed(facts: &Facts, role: &str, policies: &Policies, action: &str, resource: &str) -> bool {
+    let memory = facts.memory();
+    let in_force = policies.inline.iter().map(|(name, document)| {
+        let put = memory.policies_put.get(&(role.to_owned(), name.clone()));
+        put.filter(|put| put.at.elapsed() < facts.pace.policy).map_or(document, |put| &put.before)
+    });
+    policies.has_managed || all_allow(in_force, action, resource)
 }
 
 /// IAM hands documents out percent-encoded.
@@ -48,27 +86,32 @@ fn decoded(document: &str) -> String {
 
 /// Whether a policy allows something and denies it nowhere. Conditions count as met.
 pub(crate) fn allows(document: &Value, action: &str, resource: &str) -> bool {
+    all_allow([document], action, resource)
+}
+
+/// The same of policies together.
+fn all_allow<'a>(documents: impl IntoIterator<Item = &'a Value>, action: &str, resource: &str) -> bool {
     let covers = |statement: &&Value| {
         let actions = texts(&statement["Action"]);
         let resources = texts(&statement["Resource"]);
         actions.iter().any(|pattern| matches(&pattern.to_lowercase(), &action.to_lowercase()))
             && resources.iter().any(|pattern| matches(pattern, resource))
     };
-    let statements = items(&document["Statement"]);
-    let effect = |effect: &str| statements.iter().filter(covers).any(|statement| statement["Effect"] == effect);
-    effect("Allow") && !effect("Deny")
+    let statements = documents.into_iter().flat_map(|document| items(&document["Statement"]));
+    let effects: Vec<&Value> = statements.filter(covers).map(|statement| &statement["Effect"]).collect();
+    effects.iter().any(|effect| **effect == "Allow") && !effects.iter().any(|effect| **effect == "Deny")
 }
 
-fn items(value: &Value) -> Vec<Value> {
+fn items(value: &Value) -> &[Value] {
     match value {
-        Value::Array(items) => items.clone(),
-        Value::Null => Vec::new(),
-        one => vec![one.clone()],
+        Value::Array(items) => items,
+        Value::Null => &[],
+        one => std::slice::from_ref(one),
     }
 }
 
-fn texts(value: &Value) -> Vec<String> {
-    items(value).iter().filter_map(|text| text.as_str().map(ToOwned::to_owned)).collect()
+fn texts(value: &Value) -> Vec<&str> {
+    items(value).iter().filter_map(Value::as_str).collect()
 }
 
 /// Whether a text is what a pattern with `*` and `?` means.
