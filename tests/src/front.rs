@@ -27,8 +27,9 @@
 //!   nor what a client hears of `$connect`'s own body (here nothing), nor whether a frame may name `$connect` as its
 //!   action (here that is `$default`).
 //! - Functions must let API Gateway in, but what their policies say is believed for a second. Signatures are not checked:
-//!   a caller of the management API must be signed, by whomever. TLS, the account's limits, those of URLs and of headers,
-//!   throttling by route, IAM authorization and integrations that are no functions are not there.
+//!   a caller of the management API must be signed, and is believed to be who it says; a function is held to its role.
+//!   TLS, the account's limits, those of URLs and of headers, throttling by route, IAM authorization of routes and
+//!   integrations that are no functions are not there.
 
 pub mod authorizer;
 pub mod emulator;

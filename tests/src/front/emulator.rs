@@ -16,7 +16,7 @@ use super::upstream::{Api, Authorizer, Integration, Invoked, Route, Stage, Throt
 use crate::aws::Aws;
 use crate::delivery::invoke::is_let;
 use crate::delivery::permission::API_GATEWAY;
-use crate::gateway::Deployments;
+use crate::gateway::{Deployments, Roles};
 use crate::{Context, Error, Result};
 
 /// What API Gateway waits for an integration that names no time.
@@ -30,6 +30,7 @@ pub struct Emulator {
     gateway: Client,
     functions: aws_sdk_lambda::Client,
     deployments: Arc<Deployments>,
+    roles: Roles,
     /// Whom functions let in, each for a moment.
     leave: Mutex<HashMap<(String, String), (Instant, bool)>>,
 }
@@ -46,6 +47,7 @@ impl Emulator {
             gateway: Client::new(&sdk),
             functions: aws_sdk_lambda::Client::from_conf(functions),
             deployments: aws.gateway().deployments(),
+            roles: aws.gateway().roles(),
             leave: Mutex::default(),
         }
     }
@@ -107,6 +109,15 @@ impl Upstream for Emulator {
 
     fn mapping<'a>(&'a self, domain: &'a str, key: &'a str) -> BoxFuture<'a, Result<Option<(String, String)>>> {
         self.mapping_now(domain, key).boxed()
+    }
+
+    fn refused<'a>(
+        &'a self,
+        key: &'a str,
+        action: &'a str,
+        resource: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>>> {
+        self.roles.refused(key, action, resource).boxed()
     }
 
     fn invoke<'a>(&'a self, function: &'a str, source_arn: &'a str, event: &'a Value) -> BoxFuture<'a, Invoked> {

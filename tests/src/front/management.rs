@@ -8,6 +8,8 @@ use super::http::{Answer, Request};
 use super::shared::Shared;
 use super::{Address, MESSAGE_BYTES_MAX};
 use crate::Result;
+use crate::aws::{ACCOUNT, REGION};
+use crate::gateway::call::access_key;
 
 /// Answers one call about a connection.
 pub async fn answer(
@@ -17,12 +19,15 @@ pub async fn answer(
     connection_id: &str,
     body: &[u8],
 ) -> Result<Answer> {
-    // The signature itself is not checked: the testbed has one key.
-    if !request.header("authorization").is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256 ")) {
+    // Who calls is believed; the signature itself is not checked.
+    let Some(signature) = request.header("authorization").filter(|value| value.starts_with("AWS4-HMAC-SHA256 ")) else {
         let message = Some("Missing Authentication Token");
         return Ok(Answer::error(403, "MissingAuthenticationTokenException", message));
-    }
+    };
     let Some(address) = address else { return Ok(forbidden()) };
+    if let Some(denial) = denial(shared, signature, &request.method, address).await? {
+        return Ok(denial);
+    }
     let of_stage = |found: &_| is_of(found, address);
     let Some(socket) = shared.socket(connection_id).filter(|socket| of_stage(&socket.peer)) else {
         let is_served = shared.served(&address.api, &address.stage).await?.is_some();
@@ -50,6 +55,23 @@ pub async fn answer(
         }
         _ => forbidden(),
     })
+}
+
+/// The answer to a caller that may not do this.
+///
+/// Sources: API Gateway's developer guide on IAM authorization for WebSocket APIs; the form of the message, with the
+/// literal `{connectionId}` and without the account, from <https://github.com/aws/aws-cdk/issues/18410>.
+async fn denial(shared: &Shared, signature: &str, method: &str, address: &Address) -> Result<Option<Answer>> {
+    const ACTION: &str = "execute-api:ManageConnections";
+    let Address { api, stage } = address;
+    let resource = |account| {
+        format!("arn:aws:execute-api:{REGION}:{account}:{api}/{stage}/{method}/@connections/{{connectionId}}")
+    };
+    let key = access_key(signature).unwrap_or_default();
+    let Some(user) = shared.upstream.refused(key, ACTION, &resource(ACCOUNT)).await? else { return Ok(None) };
+    let masked = format!("********{}", &ACCOUNT[ACCOUNT.len() - 4..]);
+    let message = format!("User: {user} is not authorized to perform: {ACTION} on resource: {}", resource(&masked));
+    Ok(Some(Answer::error(403, "AccessDeniedException", Some(&message))))
 }
 
 fn is_of(peer: &super::event::Peer, address: &Address) -> bool {

@@ -22,6 +22,10 @@ pub trait Upstream: std::fmt::Debug + Send + Sync + 'static {
     /// The API and the stage that a custom domain serves under a key.
     fn mapping<'a>(&'a self, domain: &'a str, key: &'a str) -> BoxFuture<'a, Result<Option<(String, String)>>>;
 
+    /// Whom AWS names when it refuses something to the caller with an access key; nothing when the caller may do it.
+    fn refused<'a>(&'a self, key: &'a str, action: &'a str, resource: &'a str)
+    -> BoxFuture<'a, Result<Option<String>>>;
+
     /// Invokes a function on behalf of a route or of an authorizer, if its policy lets us, and waits for its answer.
     fn invoke<'a>(&'a self, function: &'a str, source_arn: &'a str, event: &'a Value) -> BoxFuture<'a, Invoked>;
 }

@@ -80,6 +80,26 @@ async fn what_is_too_large_or_elsewhere_or_unsigned_is_refused() -> Result<()> {
     Ok(())
 }
 
+/// API Gateway Developer Guide, IAM authorization for WebSocket APIs: `execute-api:ManageConnections` on each method.
+#[tokio::test]
+async fn who_may_not_post_is_told_so_and_may_still_look() -> Result<()> {
+    let scene = scene()?;
+    let sdk = sdk(&scene, "live");
+    let (mut client, id) = scene.connect_and_know().await?;
+    let resource =
+        |account| format!("arn:aws:execute-api:us-east-1:{account}:api/live/POST/@connections/{{connectionId}}");
+    scene.stub.bar(&resource("000000000000"));
+    let error = sdk.post_to_connection().connection_id(&id).data(Blob::new("x")).send().await.err().context("made")?;
+    let said = error.message().unwrap_or_default().to_owned();
+    is(&told::<(), _>(Err(error)), 403, "AccessDeniedException")?;
+    let who = "User: arn:aws:iam::000000000000:user/test is not authorized to perform: execute-api:ManageConnections";
+    ensure_eq!(said, format!("{who} on resource: {}", resource("********0000")), "the message");
+    sdk.get_connection().connection_id(&id).send().await?;
+    client.send_text("fence").await?;
+    ensure_eq!(client.next_text().await?, r#"$default "fence""#, "the first that arrives");
+    Ok(())
+}
+
 /// AWS re:Post, "410 Gone": there is no connection until the handshake is over.
 #[tokio::test]
 async fn a_post_during_the_handshake_is_gone() -> Result<()> {

@@ -122,9 +122,9 @@ impl Stub {
         self.state().stage.deploys_itself = is_on;
     }
 
-    /// Lets functions' policies allow no more what is on behalf of this.
-    pub fn bar(&self, source_arn: &str) {
-        self.state().barred.insert(source_arn.to_owned());
+    /// Lets policies allow no more what is on behalf of this, or done with this.
+    pub fn bar(&self, arn: &str) {
+        self.state().barred.insert(arn.to_owned());
     }
 
     pub fn throttle(&self, rate: f64, burst: f64) {
@@ -195,6 +195,11 @@ impl Upstream for Stub {
     fn mapping<'a>(&'a self, domain: &'a str, key: &'a str) -> BoxFuture<'a, Result<Option<(String, String)>>> {
         let mapped = ((domain, key) == ("ws.example", "v1")).then(|| ("api".to_owned(), "live".to_owned()));
         async { Ok(mapped) }.boxed()
+    }
+
+    fn refused<'a>(&'a self, key: &'a str, _: &'a str, resource: &'a str) -> BoxFuture<'a, Result<Option<String>>> {
+        let is_barred = self.state().barred.contains(resource);
+        async move { Ok(is_barred.then(|| format!("arn:aws:iam::000000000000:user/{key}"))) }.boxed()
     }
 
     fn invoke<'a>(&'a self, function: &'a str, source_arn: &'a str, event: &'a Value) -> BoxFuture<'a, Invoked> {
