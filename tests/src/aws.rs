@@ -97,7 +97,7 @@ impl Aws {
             Err(not_yet) => emulator.ensure_running().map_or_else(|ended| Ok(Err(ended)), |()| Err(not_yet.into())),
         })
         .await??;
-        let delivery = Delivery::start(gateway.held(), gateway.address(), address).await;
+        let delivery = Delivery::start(&gateway, address).await;
         Ok(Self { port, delivery, gateway, emulator, account: None })
     }
 

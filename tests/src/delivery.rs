@@ -42,6 +42,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use self::held::Held;
@@ -50,18 +51,33 @@ use self::source::Kind;
 use self::ttl::Removals;
 use self::wire::Wire;
 use crate::Result;
+use crate::gateway::{Gateway, Roles};
 
 /// What everything here needs.
 #[derive(Clone, Debug)]
 pub struct Tools {
     /// What is held back.
     pub held: Arc<Held>,
+    /// What Lambda may do for functions.
+    pub roles: Roles,
     /// The emulator itself.
     pub wire: Wire,
     /// Functions.
     pub invoker: Invoker,
     /// What time to live has removed.
     pub removals: Arc<Removals>,
+}
+
+impl Tools {
+    /// Sends what Lambda tells of a function's failure to a queue. One that is not there, or that the function's role may
+    /// not send to, loses it.
+    ///
+    /// Sources: Lambda's developer guide, "Dead-letter queues" and "Retain discarded records for a DynamoDB event source".
+    async fn tell(&self, function: &str, queue: &str, body: &Value, attributes: &Value) {
+        if self.roles.let_lambda(function, "sqs:SendMessage", queue).await.unwrap_or(false) {
+            let _ = self.wire.send(queue, &body.to_string(), attributes).await;
+        }
+    }
 }
 
 /// AWS's own work, for as long as this lives.
@@ -73,9 +89,10 @@ pub struct Delivery {
 
 impl Delivery {
     /// Begins to work, in the runtime that calls.
-    pub async fn start(held: Arc<Held>, gateway: SocketAddr, emulator: SocketAddr) -> Self {
-        let (wire, invoker) = (Wire::to(emulator), Invoker::through(gateway, emulator).await);
-        let tools = Tools { held, wire, invoker, removals: Arc::default() };
+    pub async fn start(gateway: &Gateway, emulator: SocketAddr) -> Self {
+        let (wire, invoker) = (Wire::to(emulator), Invoker::through(gateway.address(), emulator).await);
+        let (held, roles) = (gateway.held(), gateway.roles());
+        let tools = Tools { held, roles, wire, invoker, removals: Arc::default() };
         let work = tokio::spawn(supervise(tools.clone()));
         Self { tools, work }
     }

@@ -148,8 +148,7 @@ async fn invoke(tools: &Tools, source: &Source, batch: &Batch, last: &mut Last) 
 async fn tell(tools: &Tools, source: &Source, shard: &str, records: &[Value], why: Condition, last: &Last) {
     if let Some(destination) = source.on_failure().filter(|_| !records.is_empty()) {
         let note = note::of(source, shard, records, why, last, Timestamp::now());
-        // A destination that is not there loses the note, as on AWS.
-        let _ = tools.wire.send(destination, &note.to_string(), &json!({})).await;
+        tools.tell(source.function(), destination, &note, &json!({})).await;
     }
 }
 

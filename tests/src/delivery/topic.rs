@@ -73,10 +73,10 @@ async fn hand_over(tools: &Tools, function: &str, body: &str) -> Result<()> {
     }
     let event = event(&subscription, notification);
     let Some(letter) = invoke(tools, function, &event).await else { return Ok(()) };
-    match tools.invoker.dead_letters(function).await? {
-        Some(queue) => tools.wire.send(&queue, &event.to_string(), &letter).await,
-        None => Ok(()),
+    if let Some(queue) = tools.invoker.dead_letters(function).await? {
+        tools.tell(function, &queue, &event, &letter).await;
     }
+    Ok(())
 }
 
 /// Invokes a function until it has handled an event; otherwise the attributes of the dead letter.

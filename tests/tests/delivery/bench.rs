@@ -165,6 +165,26 @@ impl Bench {
         Ok(Stub { name: name.to_owned(), arn: made.function_arn.unwrap_or_default(), events, most, server })
     }
 
+    /// Takes all rights from a function's role.
+    pub async fn disarm(&self, stub: &Stub) -> Result<()> {
+        let iam = aws_sdk_iam::Client::new(&self.sdk);
+        iam.delete_role_policy().role_name(&stub.name).policy_name("all").send().await?;
+        Ok(())
+    }
+
+    /// Waits until Lambda would have sent to a queue what its URL shows that it has not.
+    pub async fn lacks_the_right_to_send(&self, stub: &Stub, (url, arn): &(String, String)) -> Result<()> {
+        eventually(PATIENCE, "a right to be lacked", async || {
+            let lacked = self.aws.gateway().lacked(&stub.name);
+            ensure!(lacked == [format!("{}: sqs:SendMessage on {arn}", stub.name)], "{lacked:?}");
+            Ok(())
+        })
+        .await?;
+        let found = self.messages(url).await?;
+        ensure!(found == ("0".to_owned(), "0".to_owned()), "it was sent all the same: {found:?}");
+        Ok(())
+    }
+
     /// A queue; its URL and its ARN.
     pub async fn queue(&self, name: &str, attributes: &[(QueueAttributeName, &str)]) -> Result<(String, String)> {
         let mut call = self.sqs().create_queue().queue_name(name);

@@ -160,6 +160,18 @@ async fn a_function_that_dies_gets_its_batch_again_and_others_wait_for_nothing()
 }
 
 #[tokio::test]
+async fn a_note_is_lost_without_the_right_of_the_functions_role() -> Result<()> {
+    let bench = bench().await?;
+    let table = Table::with(&bench, "silenced").await?;
+    let queue = bench.queue("silenced-letters", &[]).await?;
+    let stub = bench.function("silenced", |_| Does::Fail).await?;
+    let call = table.feeds(&bench, &stub).maximum_retry_attempts(1).destination_config(destination(&queue.1));
+    call.send().await?;
+    bench.disarm(&stub).await?;
+    bench.lacks_the_right_to_send(&stub, &queue).await
+}
+
+#[tokio::test]
 async fn a_record_that_grows_too_old_is_given_up() -> Result<()> {
     let bench = bench().await?;
     let table = Table::with(&bench, "ages").await?;

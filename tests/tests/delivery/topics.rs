@@ -73,6 +73,18 @@ async fn an_event_that_fails_three_times_is_a_dead_letter_with_its_reason() -> R
 }
 
 #[tokio::test]
+async fn a_dead_letter_is_lost_without_the_right_of_the_functions_role() -> Result<()> {
+    let bench = bench().await?;
+    let queue = bench.queue("mute-letters", &[]).await?;
+    let fails = Box::new(|_: &Value| Does::Fail);
+    let stub = bench.function_with("mute", Some(&queue.1), std::time::Duration::ZERO, fails).await?;
+    let (topic, _) = notifies(&bench, &stub, true).await?;
+    bench.disarm(&stub).await?;
+    publish(&bench, &topic, "hello").await?;
+    bench.lacks_the_right_to_send(&stub, &queue).await
+}
+
+#[tokio::test]
 async fn an_event_that_fails_once_or_meets_a_throttle_arrives() -> Result<()> {
     let bench = bench().await?;
     let calls = AtomicUsize::new(0);
