@@ -68,6 +68,8 @@ mod recovery;
 mod refusals;
 #[path = "live/requests.rs"]
 mod requests;
+#[path = "live/roles.rs"]
+mod roles;
 #[path = "live/scale.rs"]
 mod scale;
 #[path = "live/scene.rs"]

@@ -295,6 +295,8 @@ impl Scene {
     }
 
     async fn end(mut self) -> Result<()> {
+        let lacked = self.testbed.aws().gateway().lacked(&self.prefix());
+        ensure!(lacked.is_empty(), "functions called what their roles do not allow: {lacked:#?}");
         if !self.is_operated {
             // A story that ends so has looked for itself that nothing is left.
             ensure!(!self.stack.exists().await?, "a stack is left without an operator");
