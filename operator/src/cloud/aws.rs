@@ -17,6 +17,8 @@ mod iam;
 mod lambda;
 mod logs;
 mod pace;
+mod paced;
+mod rates;
 mod recent;
 mod route53;
 mod sns;
@@ -25,10 +27,10 @@ mod subscriptions;
 mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 
@@ -44,8 +46,9 @@ use crate::stack::subscription::notes::Notes;
 #[cfg(test)]
 pub(crate) use calls::tests;
 pub use calls::{Attempt, Calls, Purpose, attempts, counted};
-use pace::Pace;
+pub(super) use pace::HeldBack;
 pub use pace::{Held, held};
+use paced::PacedClient;
 
 /// The newest behaviour whose changes we have read.
 const BEHAVIOR: fn() -> BehaviorVersion = BehaviorVersion::v2026_01_12;
@@ -75,15 +78,15 @@ impl Aws {
     pub async fn connect(location: &Location, endpoint_url: Option<&str>, is_paced: bool) -> Result<Self, CloudError> {
         let config = sdk_config(location, endpoint_url).await;
         let account = account(&config, &location.region).await?;
-        let pace = if is_paced { Pace::of(&account) } else { Arc::default() };
-        let gateway = apigateway::Gateway::new(&config, Arc::clone(&pace));
+        let config = if is_paced { paced(config, &account) } else { config };
+        let gateway = apigateway::Gateway::new(&config);
         let topics = sns::Topics::new(&config);
-        let functions = lambda::Functions::new(&config, Arc::clone(&pace));
+        let functions = lambda::Functions::new(&config);
         let (sns, lambda) = (topics.client.clone(), functions.client.clone());
         Ok(Self {
-            subscriptions: subscriptions::Subscriptions::new(sns, lambda, Arc::clone(&pace), account.clone()),
+            subscriptions: subscriptions::Subscriptions::new(sns, lambda, account.clone()),
             account,
-            domains: domains::Domains::new(&config, gateway.client.clone(), pace),
+            domains: domains::Domains::new(&config, gateway.client.clone()),
             tables: dynamodb::Tables::new(&config),
             queues: sqs::Queues::new(&config),
             topics,
@@ -215,19 +218,30 @@ async fn sdk_config(location: &Location, endpoint_url: Option<&str>) -> SdkConfi
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(4))
         .read_timeout(Duration::from_secs(30))
-        .operation_attempt_timeout(Duration::from_mins(1))
+        .operation_attempt_timeout(Duration::from_mins(1) + pace::WAIT_MAX)
         .build();
     let mut loader = aws_config::defaults(BEHAVIOR())
         .region(region)
         .timeout_config(timeouts)
+        // A request that waits for its turn is no stalled upload, and one that stalls is given up by the limit for an answer.
+        .stalled_stream_protection(StalledStreamProtectionConfig::enabled().upload_enabled(false).build())
         .retry_config(RetryConfig::standard().with_max_attempts(3));
     if let Some(url) = endpoint_url {
         loader = loader.endpoint_url(url);
+    }
+    if let Some(client) = paced::http_client() {
+        loader = loader.http_client(client);
     }
     let Some(role) = &location.role else { return loader.load().await };
     let base = loader.load().await;
     let credentials = credentials::of(role, location, &base);
     base.into_builder().credentials_provider(credentials).build()
+}
+
+/// The same, with calls held below AWS's rates.
+fn paced(config: SdkConfig, account: &Account) -> SdkConfig {
+    let Some(client) = config.http_client() else { return config };
+    config.into_builder().http_client(PacedClient::new(client, account)).build()
 }
 
 async fn account(config: &SdkConfig, region: &str) -> Result<Account, CloudError> {

@@ -8,6 +8,8 @@ use std::fmt;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::aws::HeldBack;
+
 /// The class of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -127,8 +129,12 @@ impl<E: ProvideErrorMetadata> Failure
             }
             SdkError::TimeoutError(_) => (Kind::Unreachable, String::new(), "no answer in time".into()),
             SdkError::DispatchFailure(failure) => {
-                let cause = failure.as_connector_error().map(|error| chain(error)).unwrap_or_default();
-                if let Some(kind) = failure.as_connector_error().and_then(|error| lack_of_credentials(error)) {
+                let connector = failure.as_connector_error();
+                if let Some(held_back) = connector.and_then(|error| cause::<HeldBack>(error)) {
+                    return (Kind::Throttled, "HeldBack".into(), held_back.to_string());
+                }
+                let cause = connector.map(|error| chain(error)).unwrap_or_default();
+                if let Some(kind) = connector.and_then(|error| lack_of_credentials(error)) {
                     return (kind, String::new(), format!("no credentials: {cause}"));
                 }
                 (Kind::Unreachable, String::new(), format!("no connection: {cause}"))
@@ -151,10 +157,15 @@ impl<E: ProvideErrorMetadata> Failure
 
 /// Why credentials could not be had, which the SDK reports as a failure to connect; nothing for every other failure.
 fn lack_of_credentials(error: &(dyn std::error::Error + 'static)) -> Option<Kind> {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    let lack = causes.find(|cause| cause.is::<CredentialsError>())?;
+    let lack = cause::<CredentialsError>(error)?;
     // A role that could not be assumed has its own reason.
+    let lack: &dyn std::error::Error = lack;
     Some(lack.source().and_then(|cause| cause.downcast_ref::<CloudError>()).map_or(Kind::Denied, |error| error.kind))
+}
+
+/// The first of an error and its causes that is of a type.
+pub(super) fn cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|cause| cause.downcast_ref())
 }
 
 /// Some of AWS's messages hold the id of the request: `(…; Request ID: 6f0c…; Proxy: null)`. With it a condition would

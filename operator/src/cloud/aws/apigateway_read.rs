@@ -10,7 +10,6 @@ use futures::future::try_join_all;
 use super::answers::Pages;
 use super::apigateway::Gateway;
 use super::calls::remembered;
-use super::pace::Rate;
 use super::{absent, access_logs, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::desired;
@@ -27,7 +26,6 @@ macro_rules! all_items {
         let mut token: Option<String> = None;
         let mut pages = Pages::of($operation, $resource);
         loop {
-            $gateway.pace.keep($operation, &[Rate::GATEWAY]).await?;
             let answer = $call.set_next_token(token.clone()).send().await.map_err(failed($operation, $resource))?;
             items.extend(answer.items.ok_or_else(|| unexpected($operation, $resource, "the answer has no items"))?);
             token = pages.after(answer.next_token)?;
@@ -78,7 +76,6 @@ impl Gateway {
         let Some(id) = self.made.get(name).filter(|id| listed.iter().all(|(_, api)| api.id != *id)) else {
             return Ok(None);
         };
-        self.pace.keep("GetApi", &[Rate::GATEWAY]).await?;
         let answer = absent(self.client.get_api().api_id(&id).send().await.map_err(failed("GetApi", &id)))?;
         Ok(answer.map(|api| state!(api)))
     }
@@ -87,7 +84,6 @@ impl Gateway {
         let id = api.id.clone();
         let seldom = async {
             let arn = names.api_arn(&id);
-            self.pace.keep("GetTags", &[Rate::GATEWAY]).await?;
             let answer = self.client.get_tags().resource_arn(&arn).send().await.map_err(failed("GetTags", &id))?;
             let (authorizers, integrations) = tokio::try_join!(self.authorizers(&id), self.integrations(&id))?;
             Ok((tags(answer.tags.as_ref()), authorizers, integrations))

@@ -1,7 +1,6 @@
 //! Functions and event source mappings in AWS Lambda.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
@@ -20,7 +19,6 @@ use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::{CallCounter, remembered};
 use super::code::code;
 use super::consumers::Consumers;
-use super::pace::{Pace, Rate};
 use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::{CloudError, Kind};
@@ -34,7 +32,6 @@ use crate::sumu_stack::Architecture;
 
 pub(super) struct Functions {
     pub(super) client: Client,
-    pub(super) pace: Arc<Pace>,
     /// Permissions by the function's name, for glances.
     known: Recent<Vec<Permission>>,
     pub(super) consumers: Consumers,
@@ -43,12 +40,11 @@ pub(super) struct Functions {
 }
 
 impl Functions {
-    pub(super) fn new(config: &SdkConfig, pace: Arc<Pace>) -> Self {
+    pub(super) fn new(config: &SdkConfig) -> Self {
         let config =
             aws_sdk_lambda::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
         Self {
             client: Client::from_conf(config),
-            pace,
             known: Recent::lasting(KNOWN_FOR),
             consumers: Consumers::default(),
             upload: Semaphore::new(1),
@@ -67,7 +63,6 @@ impl Functions {
     ) -> Result<Option<(Function, FunctionState)>, CloudError> {
         let name = names.function(function);
         // GetFunction has a quota of its own, ten times that of GetFunctionConfiguration, and brings the tags.
-        self.pace.keep("GetFunction", &[Rate::GET_FUNCTION]).await?;
         let answer = self.client.get_function().function_name(&name).send().await;
         let Some(answer) = absent(answer.map_err(failed("GetFunction", &name)))? else { return Ok(None) };
         if let Some(error) = answer.tags_error {
@@ -89,7 +84,6 @@ impl Functions {
     }
 
     async fn permissions(&self, name: &str) -> Result<Vec<Permission>, CloudError> {
-        self.pace.keep("GetPolicy", &[Rate::FUNCTIONS]).await?;
         let answer = self.client.get_policy().function_name(name).send().await;
         let answer = absent(answer.map_err(failed("GetPolicy", name)))?;
         let document = Document::parse(answer.and_then(|answer| answer.policy).as_deref().unwrap_or("{}"));
@@ -97,19 +91,16 @@ impl Functions {
     }
 
     pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
-        self.pace.keep("TagResource", &[Rate::FUNCTIONS]).await?;
         let call = self.client.tag_resource().resource(arn).set_tags(Some(tags.clone().into_iter().collect()));
         call.send().await.map(drop).map_err(failed("TagResource", arn))
     }
 
     pub(super) async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), CloudError> {
-        self.pace.keep("UntagResource", &[Rate::FUNCTIONS]).await?;
         let call = self.client.untag_resource().resource(arn).set_tag_keys(Some(keys.to_vec()));
         deleted(call.send().await.map_err(failed("UntagResource", arn)))
     }
 
     pub(super) async fn apply(&self, step: &FunctionStep) -> Result<(), CloudError> {
-        self.pace.keep("Call", &[Rate::FUNCTIONS]).await?;
         match step {
             FunctionStep::Create { package, architecture, configuration, tags } => {
                 self.create(package, *architecture, configuration, tags).await
@@ -219,7 +210,6 @@ impl Functions {
         let mut marker = None;
         let mut pages = Pages::of(OPERATION, &whose);
         loop {
-            self.pace.keep(OPERATION, &[Rate::FUNCTIONS]).await?;
             let call = self.client.list_event_source_mappings().set_function_name(name.clone());
             let call = call.set_event_source_arn(queue_arn.clone()).set_marker(marker);
             let answer = absent(call.send().await.map_err(failed(OPERATION, &whose)))?;
@@ -233,7 +223,6 @@ impl Functions {
     }
 
     pub(super) async fn apply_source(&self, step: &SourceStep) -> Result<(), CloudError> {
-        self.pace.keep("Call", &[Rate::FUNCTIONS]).await?;
         match step {
             SourceStep::Create { id, function_name, source_arn, source, tags } => {
                 let Source { batch_size, concurrency_max, bisects, giving_up } = source;
