@@ -95,8 +95,9 @@ pub struct ProvisionArguments {
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     pub aws_endpoint_url: Option<String>,
 
-    /// Whether calls are held below the rates that AWS publishes for an account. An emulator needs none of it.
-    #[arg(long, env = "SUMU_AWS_PACING", value_enum, default_value_t = Pacing::On)]
+    /// Whether calls are held below the rates that AWS publishes for an account: on, off for an emulator, or how many
+    /// times those rates for an account whose quotas AWS has raised.
+    #[arg(long, env = "SUMU_AWS_PACING", default_value = "on", value_parser = pacing)]
     pub aws_pacing: Pacing,
 
     /// Template of the address at which clients connect.
@@ -262,12 +263,23 @@ pub struct ReadyArguments {
 }
 
 /// Whether calls are held below AWS's rates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pacing {
-    /// They are.
-    On,
+    /// Below so many times the rates that AWS publishes.
+    Times(f64),
     /// They go out at once.
     Off,
+}
+
+fn pacing(text: &str) -> Result<Pacing, String> {
+    match text {
+        "on" => Ok(Pacing::Times(1.0)),
+        "off" => Ok(Pacing::Off),
+        _ => {
+            let times = text.parse().ok().filter(|times| (0.1..=100.0).contains(times));
+            times.map(Pacing::Times).ok_or_else(|| "on, off, or a number from 0.1 to 100".to_owned())
+        }
+    }
 }
 
 /// Whether several operators agree on one that works.
@@ -398,6 +410,15 @@ mod tests {
             !is_taken(&["iam", "--hosted-zone", "Z1"])
                 && !is_taken(&["iam", "--stack", "a/b", "--with", "custom-domain"])
         );
+    }
+
+    #[test]
+    fn calls_are_paced_at_the_published_rates_at_others_or_not_at_all() {
+        let parsed = ["on", "2.5", "off"].map(pacing);
+        assert_eq!(parsed, [Ok(Pacing::Times(1.0)), Ok(Pacing::Times(2.5)), Ok(Pacing::Off)]);
+        for wrong in ["0", "-1", "101", "NaN", "fast", ""] {
+            assert!(pacing(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

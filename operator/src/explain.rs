@@ -199,8 +199,7 @@ async fn preview_of(subject: Subject, arguments: &PlanArguments, packages: &Pack
     let location = Location::of(&stack.spec.aws, &aws.region);
     // Before AWS is asked: a field that is wrong is told without credentials too.
     let spec = if is_deleted { None } else { Some(StackSpec::of(&stack, &aws.region).map_err(invalid)?) };
-    let is_paced = aws.aws_pacing == Pacing::On;
-    let cloud = Aws::connect(&location, aws.aws_endpoint_url.as_deref(), is_paced).await.map_err(unseen)?;
+    let cloud = Aws::connect(&location, aws.aws_endpoint_url.as_deref(), aws.aws_pacing).await.map_err(unseen)?;
     if let Some(moved) = moved(&stack, cloud.account()) {
         return Err(invalid(moved));
     }
@@ -274,7 +273,7 @@ async fn account_of(stack: &SumuStack, arguments: &IamArguments, notes: &mut Vec
     }
     // STS is everywhere, and says the same everywhere.
     let asked = Location { region: if region == ANY { "us-east-1".to_owned() } else { region.clone() }, role: None };
-    match Aws::connect(&asked, None, false).await {
+    match Aws::connect(&asked, None, Pacing::Off).await {
         Ok(cloud) => Account { region, ..cloud.account().clone() },
         Err(error) => {
             notes.push(format!("the account is not known, so * stands for it: name it with --account ({error})"));

@@ -36,6 +36,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 
 use super::error::Failure;
 use super::{Cloud, CloudError, Kind};
+use crate::arguments::Pacing;
 use crate::desired::end::Closer;
 use crate::observed::subscriptions::Subscriptions;
 use crate::observed::{Closely, Observed, QueueState, ResourceId, TopicState};
@@ -71,14 +72,17 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Connects, and asks AWS whose account this is. Calls are held below AWS's rates when `is_paced`.
+    /// Connects, and asks AWS whose account this is. Calls are held below AWS's rates as `pacing` says.
     ///
     /// # Errors
     /// When AWS cannot be reached or does not accept the credentials.
-    pub async fn connect(location: &Location, endpoint_url: Option<&str>, is_paced: bool) -> Result<Self, CloudError> {
+    pub async fn connect(location: &Location, endpoint_url: Option<&str>, pacing: Pacing) -> Result<Self, CloudError> {
         let config = sdk_config(location, endpoint_url).await;
         let account = account(&config, &location.region).await?;
-        let config = if is_paced { paced(config, &account) } else { config };
+        let config = match pacing {
+            Pacing::Times(factor) => paced(config, &account, factor),
+            Pacing::Off => config,
+        };
         let gateway = apigateway::Gateway::new(&config);
         let topics = sns::Topics::new(&config);
         let functions = lambda::Functions::new(&config);
@@ -239,9 +243,9 @@ async fn sdk_config(location: &Location, endpoint_url: Option<&str>) -> SdkConfi
 }
 
 /// The same, with calls held below AWS's rates.
-fn paced(config: SdkConfig, account: &Account) -> SdkConfig {
+fn paced(config: SdkConfig, account: &Account, factor: f64) -> SdkConfig {
     let Some(client) = config.http_client() else { return config };
-    config.into_builder().http_client(PacedClient::new(client, account)).build()
+    config.into_builder().http_client(PacedClient::new(client, account, factor)).build()
 }
 
 async fn account(config: &SdkConfig, region: &str) -> Result<Account, CloudError> {

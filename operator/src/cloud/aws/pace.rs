@@ -103,14 +103,7 @@ impl Pace {
     ///
     /// # Errors
     /// When that takes too long.
-    pub(super) async fn keep(&self, rates: &[Rate]) -> Result<(), HeldBack> {
-        for rate in rates {
-            self.keep_one(*rate).await?;
-        }
-        Ok(())
-    }
-
-    async fn keep_one(&self, rate: Rate) -> Result<(), HeldBack> {
+    pub(super) async fn keep(&self, rate: Rate) -> Result<(), HeldBack> {
         let began = Instant::now();
         loop {
             let now = Instant::now();
@@ -199,8 +192,9 @@ mod tests {
         let account = Account { partition: "aws".into(), region: "eu-west-1".into(), id: "pace".into() };
         let pace = Pace::of(&account);
         let slow = Rate::new("slow", Duration::from_mins(2), 1);
-        assert_eq!(pace.keep(&[RATE, slow]).await, Ok(()));
-        assert_eq!(pace.keep(&[RATE, slow]).await, Err(HeldBack("slow")));
+        assert_eq!(pace.keep(slow).await, Ok(()));
+        assert_eq!(pace.keep(slow).await, Err(HeldBack("slow")));
+        assert_eq!(pace.keep(RATE).await, Ok(()), "each rate by itself");
         assert!(Arc::ptr_eq(&pace, &Pace::of(&account)), "an account and region has one pace");
     }
 }

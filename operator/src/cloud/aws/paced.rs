@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, Runt
 use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
 
 use super::BEHAVIOR;
-use super::pace::Pace;
+use super::pace::{HeldBack, Pace};
 use super::rates::{is_global, rates};
 use crate::stack::name::Account;
 
@@ -23,11 +23,22 @@ pub(super) fn http_client() -> Option<SharedHttpClient> {
     plugin.runtime_components(&RuntimeComponentsBuilder::new("http")).http_client()
 }
 
-/// What is called in an account and region.
+/// The paces of an account and region, and how many times AWS's rates they are.
 #[derive(Clone, Debug)]
 struct Paces {
     here: Arc<Pace>,
     everywhere: Arc<Pace>,
+    factor: f64,
+}
+
+impl Paces {
+    async fn keep(&self, called: &Metadata) -> Result<(), HeldBack> {
+        let pace = if is_global(called.service()) { &self.everywhere } else { &self.here };
+        for rate in rates(called.service(), called.name()) {
+            pace.keep(rate.times(self.factor)).await?;
+        }
+        Ok(())
+    }
 }
 
 /// A client that keeps the pace of an account and region.
@@ -38,9 +49,9 @@ pub(super) struct PacedClient {
 }
 
 impl PacedClient {
-    pub(super) fn new(inner: SharedHttpClient, account: &Account) -> Self {
+    pub(super) fn new(inner: SharedHttpClient, account: &Account, factor: f64) -> Self {
         let everywhere = Pace::of(&Account { region: String::new(), ..account.clone() });
-        Self { inner, paces: Paces { here: Pace::of(account), everywhere } }
+        Self { inner, paces: Paces { here: Pace::of(account), everywhere, factor } }
     }
 }
 
@@ -63,10 +74,8 @@ impl HttpConnector for PacedConnector {
         HttpConnectorFuture::new(async move {
             // Put there by the counter of calls.
             if let Some(called) = request.extension::<Metadata>() {
-                let pace = if is_global(called.service()) { &paces.everywhere } else { &paces.here };
-                let kept = pace.keep(rates(called.service(), called.name())).await;
                 // Without a kind it is not repeated by the SDK.
-                kept.map_err(|held_back| ConnectorError::other(held_back.into(), None))?;
+                paces.keep(called).await.map_err(|held_back| ConnectorError::other(held_back.into(), None))?;
             }
             inner.call(request).await
         })
@@ -113,7 +122,7 @@ mod tests {
             .behavior_version(BEHAVIOR())
             .region(Region::from_static("eu-west-1"))
             .credentials_provider(Credentials::for_tests())
-            .http_client(PacedClient::new(inner, &account))
+            .http_client(PacedClient::new(inner, &account, 1.0))
             .interceptor(CallCounter)
             .build();
         let client = Client::from_conf(config);

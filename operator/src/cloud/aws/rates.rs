@@ -1,5 +1,7 @@
 //! How often AWS's control planes are called: about half of what they take, because others in the account call them too.
 //!
+//! In no second are there more than AWS takes in one, because how many it takes at once is published for API Gateway alone.
+//!
 //! AWS's numbers are those of its pages "Endpoints and quotas", of the API references where they name one, and for
 //! Route 53 and Lambda of the developer guides' quotas.
 
@@ -21,6 +23,11 @@ impl Rate {
         Self { name, every, burst }
     }
 
+    /// The same, so many times as often.
+    pub(super) fn times(self, factor: f64) -> Self {
+        Self { every: self.every.div_f64(factor), ..self }
+    }
+
     /// So many a second.
     const fn a_second(name: &'static str, count: u32, burst: u32) -> Self {
         Self::new(name, Duration::from_millis(1_000 / count as u64), burst)
@@ -36,35 +43,35 @@ impl Rate {
     const DOMAIN_UPDATE: Self = Self::new("UpdateDomainName", ONE_IN_30_SECONDS, 1);
     const DOMAIN_DELETION: Self = Self::new("DeleteDomainName", ONE_IN_30_SECONDS, 1);
     /// Lambda's control plane: AWS takes 15 a second.
-    const FUNCTIONS: Self = Self::a_second("Lambda", 10, 15);
+    const FUNCTIONS: Self = Self::a_second("Lambda", 7, 7);
     /// `GetFunction`: AWS takes 100 a second.
     const GET_FUNCTION: Self = Self::a_second("GetFunction", 50, 50);
     /// AWS takes 2,500 a second of most of DynamoDB's control plane.
     const TABLES: Self = Self::a_second("DynamoDB", 100, 100);
     /// `ListTagsOfResource`: AWS takes 10 a second.
-    const TABLE_TAGS: Self = Self::a_second("ListTagsOfResource", 5, 10);
+    const TABLE_TAGS: Self = Self::a_second("ListTagsOfResource", 5, 5);
     /// `TagResource` and `UntagResource` of DynamoDB: AWS takes 5 a second of each.
-    const TABLE_TAGGING: Self = Self::new("DynamoDB TagResource", Duration::from_millis(400), 5);
+    const TABLE_TAGGING: Self = Self::new("DynamoDB TagResource", Duration::from_millis(400), 2);
     /// `DescribeContinuousBackups`: AWS takes 10 a second.
-    const TABLE_BACKUPS: Self = Self::a_second("DescribeContinuousBackups", 5, 10);
+    const TABLE_BACKUPS: Self = Self::a_second("DescribeContinuousBackups", 5, 5);
     /// AWS publishes no rate for SQS's control plane.
     const QUEUES: Self = Self::a_second("SQS", 50, 100);
     /// Tags of queues: AWS takes 30 calls a second.
-    const QUEUE_TAGS: Self = Self::a_second("SQS tags", 15, 30);
+    const QUEUE_TAGS: Self = Self::a_second("SQS tags", 15, 14);
     /// AWS takes 30 a second of most of SNS's control plane.
-    const TOPICS: Self = Self::a_second("SNS", 15, 30);
+    const TOPICS: Self = Self::a_second("SNS", 15, 14);
     /// Tags of topics: AWS takes 10 calls a second.
-    const TOPIC_TAGS: Self = Self::a_second("SNS tags", 5, 10);
+    const TOPIC_TAGS: Self = Self::a_second("SNS tags", 5, 5);
     /// AWS publishes no rate for IAM, and takes about 20 a second.
-    const ROLES: Self = Self::a_second("IAM", 10, 20);
+    const ROLES: Self = Self::a_second("IAM", 10, 10);
     /// AWS takes 10 a second of each kind of call about log groups.
-    const LOG_CREATION: Self = Self::a_second("CreateLogGroup", 5, 10);
-    const LOG_RETENTION: Self = Self::a_second("PutRetentionPolicy", 5, 10);
-    const LOG_DELETION: Self = Self::a_second("DeleteLogGroup", 5, 10);
-    const LOG_GROUPS: Self = Self::a_second("DescribeLogGroups", 5, 10);
-    const LOG_TAGS: Self = Self::a_second("CloudWatch Logs tags", 5, 10);
+    const LOG_CREATION: Self = Self::a_second("CreateLogGroup", 5, 5);
+    const LOG_RETENTION: Self = Self::a_second("PutRetentionPolicy", 5, 5);
+    const LOG_DELETION: Self = Self::a_second("DeleteLogGroup", 5, 5);
+    const LOG_GROUPS: Self = Self::a_second("DescribeLogGroups", 5, 5);
+    const LOG_TAGS: Self = Self::a_second("CloudWatch Logs tags", 5, 5);
     /// Route 53: AWS takes 5 a second.
-    const ZONES: Self = Self::new("Route 53", Duration::from_millis(400), 3);
+    const ZONES: Self = Self::new("Route 53", Duration::from_millis(400), 2);
 
     pub(super) const ALL: [Self; 23] = [
         Self::GATEWAY,
@@ -93,17 +100,19 @@ impl Rate {
     ];
 }
 
-const ONE_IN_30_SECONDS: Duration = Duration::from_secs(31);
+/// The calls may take unequal times on their way.
+const ONE_IN_30_SECONDS: Duration = Duration::from_secs(32);
 
-/// The rates that a call keeps, the slowest first, so that none is taken for a call that another one holds back.
+/// The rates that a call keeps, one after the other. The slowest is the last: a wait behind it would bring two calls nearer
+/// to each other than it lets them.
 /// Services and operations are called as the SDK calls them.
 pub(super) fn rates(service: &str, operation: &str) -> &'static [Rate] {
     match (service, operation) {
-        ("ApiGatewayV2", "CreateDeployment") => &[Rate::DEPLOYMENT, Rate::GATEWAY],
-        ("ApiGatewayV2", "DeleteApi") => &[Rate::API_DELETION, Rate::GATEWAY],
-        ("ApiGatewayV2", "CreateDomainName") => &[Rate::DOMAIN_CREATION, Rate::GATEWAY],
-        ("ApiGatewayV2", "UpdateDomainName") => &[Rate::DOMAIN_UPDATE, Rate::GATEWAY],
-        ("ApiGatewayV2", "DeleteDomainName") => &[Rate::DOMAIN_DELETION, Rate::GATEWAY],
+        ("ApiGatewayV2", "CreateDeployment") => &[Rate::GATEWAY, Rate::DEPLOYMENT],
+        ("ApiGatewayV2", "DeleteApi") => &[Rate::GATEWAY, Rate::API_DELETION],
+        ("ApiGatewayV2", "CreateDomainName") => &[Rate::GATEWAY, Rate::DOMAIN_CREATION],
+        ("ApiGatewayV2", "UpdateDomainName") => &[Rate::GATEWAY, Rate::DOMAIN_UPDATE],
+        ("ApiGatewayV2", "DeleteDomainName") => &[Rate::GATEWAY, Rate::DOMAIN_DELETION],
         ("ApiGatewayV2", _) => &[Rate::GATEWAY],
         ("Lambda", "GetFunction") => &[Rate::GET_FUNCTION],
         ("Lambda", _) => &[Rate::FUNCTIONS],
@@ -169,7 +178,14 @@ mod tests {
         let mut kept = Vec::new();
         for (service, operation, takes) in calls {
             let rates = rates(service, operation);
-            assert!(rates[0].every.as_secs_f64().recip() < takes, "{operation}: AWS takes {takes} a second");
+            let slowest = rates[rates.len() - 1];
+            assert!(rates.iter().all(|rate| rate.every <= slowest.every), "{operation}: {rates:?}");
+            let in_a_second = slowest.every.as_secs_f64().recip();
+            assert!(in_a_second < takes, "{operation}: AWS takes {takes} a second");
+            let at_once = f64::from(slowest.burst);
+            // API Gateway takes 40 at once, and what is slower than one a second comes alone.
+            let may_burst = service == "ApiGatewayV2" && at_once <= 20.0;
+            assert!(may_burst || at_once + in_a_second <= takes, "{operation}: AWS takes {takes} in a second");
             kept.extend(rates);
         }
         for rate in Rate::ALL {
