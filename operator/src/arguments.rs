@@ -248,6 +248,18 @@ pub struct GuardArguments {
     /// The namespaces that the operator watches: one, or several with commas between them. All namespaces when absent.
     #[arg(long, visible_alias = "namespace", env = "SUMU_NAMESPACES", value_parser = namespaces)]
     pub namespaces: Option<Namespaces>,
+
+    /// The Helm release that asks, for the command that a refusal ends with.
+    #[arg(long, requires_all = ["release_namespace", "revision"])]
+    pub release: Option<String>,
+
+    /// The release's namespace.
+    #[arg(long, requires = "release")]
+    pub release_namespace: Option<String>,
+
+    /// The release's revision.
+    #[arg(long, requires = "release")]
+    pub revision: Option<u32>,
 }
 
 /// Settings of `ready`.
@@ -335,6 +347,19 @@ impl GuardArguments {
     pub fn watched(&self) -> Vec<&str> {
         names(self.namespaces.as_ref())
     }
+
+    /// What a person has to do after a refusal before the release can be upgraded again.
+    #[must_use]
+    pub fn way_back(&self) -> Option<String> {
+        let Self { release: Some(name), release_namespace: Some(namespace), revision: Some(revision), .. } = self
+        else {
+            return None;
+        };
+        Some(format!(
+            "Helm calls the release `uninstalling` now and does not upgrade it until you take that back: \
+             `helm rollback {name} {revision} --namespace {namespace}`."
+        ))
+    }
 }
 
 impl ReadyArguments {
@@ -390,6 +415,19 @@ mod tests {
     /// Whether a command line is taken.
     fn is_taken(arguments: &[&str]) -> bool {
         Arguments::try_parse_from(["sumu-operator"].iter().chain(arguments)).is_ok()
+    }
+
+    #[test]
+    fn a_refusal_ends_with_the_command_for_the_release_that_asks() {
+        let told = |more: &[&str]| {
+            let all = ["sumu-operator", "guard-uninstall"].iter().chain(more);
+            let Command::GuardUninstall(arguments) = Arguments::try_parse_from(all).unwrap().command else { panic!() };
+            arguments.way_back()
+        };
+        assert_eq!(told(&["--namespaces=apps"]), None, "no release asks");
+        let told = told(&["--release=chat", "--release-namespace=sumu", "--revision=7"]).unwrap();
+        assert!(told.ends_with("`helm rollback chat 7 --namespace sumu`."), "{told}");
+        assert!(!is_taken(&["guard-uninstall", "--release=chat"]), "which revision?");
     }
 
     #[test]
