@@ -66,6 +66,13 @@ pub fn after_look(error: &CloudError, attempt: u32, chance: f64, resync: Duratio
     after_error(error.kind, attempt, chance, resync)
 }
 
+/// How long an update of a function that Lambda has given up rests before the next; `before` counts those in a row that
+/// were given up before it. It is mended outside the cluster: a role gets its rights back, an address is free again.
+#[must_use]
+pub fn after_failed_update(before: u32) -> Duration {
+    after_error(Kind::Quota, before, 0.0, Duration::ZERO)
+}
+
 /// What Lambda refuses of an event source is mended outside the cluster: a function is made, its timeout is lowered.
 ///
 /// API Gateway takes one call about a domain name in 30 s from a whole account, and what it refuses is mended outside the

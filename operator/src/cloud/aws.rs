@@ -25,6 +25,7 @@ mod sns;
 mod sqs;
 mod subscriptions;
 mod tags;
+mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -170,7 +170,7 @@ pub(super) fn cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::err
 
 /// Some of AWS's messages hold the id of the request: `(…; Request ID: 6f0c…; Proxy: null)`. With it a condition would
 /// change at every pass.
-fn without_request_id(message: &str) -> String {
+pub(super) fn without_request_id(message: &str) -> String {
     let Some((before, after)) = message.split_once("Request ID: ") else { return message.to_owned() };
     let rest = after.find([';', ')', ',', ' ']).map_or("", |end| &after[end..]);
     format!("{before}Request ID: …{rest}")
