@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::arguments::{Feature, IamArguments, Output, Pacing, PlanArguments};
 use crate::cloud::CloudError;
-use crate::cloud::aws::Aws;
+use crate::cloud::aws::{Aws, Base};
 use crate::converge::{Pass, look};
 use crate::desired::policy::Document;
 use crate::desired::{Desired, Endpoints, Provision};
@@ -200,7 +200,8 @@ async fn preview_of(subject: Subject, arguments: &PlanArguments, packages: &Pack
     // Before AWS is asked: a field that is wrong is told without credentials too.
     let spec = if is_deleted { None } else { Some(StackSpec::of(&stack, &aws.region).map_err(invalid)?) };
     let is_paced = aws.aws_pacing == Pacing::On;
-    let cloud = Aws::connect(&location, aws.aws_endpoint_url.as_deref(), is_paced).await.map_err(unseen)?;
+    let base = Base::load(&aws.region, aws.aws_endpoint_url.as_deref()).await;
+    let cloud = Aws::connect(&base, &location, is_paced).await.map_err(unseen)?;
     if let Some(moved) = moved(&stack, cloud.account()) {
         return Err(invalid(moved));
     }
@@ -274,7 +275,7 @@ async fn account_of(stack: &SumuStack, arguments: &IamArguments, notes: &mut Vec
     }
     // STS is everywhere, and says the same everywhere.
     let asked = Location { region: if region == ANY { "us-east-1".to_owned() } else { region.clone() }, role: None };
-    match Aws::connect(&asked, None, false).await {
+    match Aws::connect(&Base::load(&asked.region, None).await, &asked, false).await {
         Ok(cloud) => Account { region, ..cloud.account().clone() },
         Err(error) => {
             notes.push(format!("the account is not known, so * stands for it: name it with --account ({error})"));

@@ -6,6 +6,7 @@ mod access_logs;
 mod answers;
 mod apigateway;
 mod apigateway_read;
+mod base;
 mod calls;
 mod closely;
 mod code;
@@ -28,12 +29,9 @@ mod tags;
 mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
-use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, SdkConfig};
 
 use super::error::Failure;
 use super::{Cloud, CloudError, Kind};
@@ -44,6 +42,7 @@ use crate::plan::Step;
 use crate::stack::Location;
 use crate::stack::name::{Account, Names, Owner, QueueId, Tags, TopicId};
 use crate::stack::subscription::notes::Notes;
+pub use base::Base;
 #[cfg(test)]
 pub(crate) use calls::tests;
 pub use calls::{Attempt, Calls, Purpose, attempts, counted};
@@ -76,8 +75,8 @@ impl Aws {
     ///
     /// # Errors
     /// When AWS cannot be reached or does not accept the credentials.
-    pub async fn connect(location: &Location, endpoint_url: Option<&str>, is_paced: bool) -> Result<Self, CloudError> {
-        let config = sdk_config(location, endpoint_url).await;
+    pub async fn connect(base: &Base, location: &Location, is_paced: bool) -> Result<Self, CloudError> {
+        let config = base.at(location);
         let account = account(&config, &location.region).await?;
         let config = if is_paced { paced(config, &account) } else { config };
         let gateway = apigateway::Gateway::new(&config);
@@ -213,32 +212,6 @@ fn ours<K: Ord + Copy, S>(
     ours
 }
 
-async fn sdk_config(location: &Location, endpoint_url: Option<&str>) -> SdkConfig {
-    let region = Region::new(location.region.clone());
-    // The SDK's default has no limit for an answer: one dead socket would hold a stack for ever.
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(4))
-        .read_timeout(Duration::from_secs(30))
-        .operation_attempt_timeout(Duration::from_mins(1) + pace::WAIT_MAX)
-        .build();
-    let mut loader = aws_config::defaults(BEHAVIOR())
-        .region(region)
-        .timeout_config(timeouts)
-        // A request that waits for its turn is no stalled upload, and one that stalls is given up by the limit for an answer.
-        .stalled_stream_protection(StalledStreamProtectionConfig::enabled().upload_enabled(false).build())
-        .retry_config(RetryConfig::standard().with_max_attempts(3));
-    if let Some(url) = endpoint_url {
-        loader = loader.endpoint_url(url);
-    }
-    if let Some(client) = paced::http_client() {
-        loader = loader.http_client(client);
-    }
-    let Some(role) = &location.role else { return loader.load().await };
-    let base = loader.load().await;
-    let credentials = credentials::of(role, location, &base);
-    base.into_builder().credentials_provider(credentials).build()
-}
-
 /// The same, with calls held below AWS's rates.
 fn paced(config: SdkConfig, account: &Account) -> SdkConfig {
     let Some(client) = config.http_client() else { return config };
@@ -247,8 +220,10 @@ fn paced(config: SdkConfig, account: &Account) -> SdkConfig {
 
 async fn account(config: &SdkConfig, region: &str) -> Result<Account, CloudError> {
     const OPERATION: &str = "GetCallerIdentity";
-    let config = aws_sdk_sts::config::Builder::from(config).interceptor(calls::CallCounter).build();
-    let client = aws_sdk_sts::Client::from_conf(config);
+    // Whoever asks comes again, and is told how this has ended until it is time for another.
+    let once = RetryConfig::disabled();
+    let config = aws_sdk_sts::config::Builder::from(config).retry_config(once).interceptor(calls::CallCounter);
+    let client = aws_sdk_sts::Client::from_conf(config.build());
     let identity = client.get_caller_identity().send().await.map_err(failed(OPERATION, ""))?;
     let partition = identity.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
     let id = identity.account().ok_or_else(|| unexpected(OPERATION, "", "the answer names no account"))?;

@@ -105,7 +105,11 @@ pub struct CloudError {
 impl fmt::Display for CloudError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operation, resource, kind: _, code, message } = self;
-        write!(f, "{operation} {resource}: ")?;
+        f.write_str(operation)?;
+        if !resource.is_empty() {
+            write!(f, " {resource}")?;
+        }
+        f.write_str(": ")?;
         if !code.is_empty() {
             write!(f, "{code}: ")?;
         }
@@ -177,7 +181,7 @@ pub(super) fn without_request_id(message: &str) -> String {
 }
 
 /// An error with its causes in one line, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
