@@ -12,6 +12,7 @@ mod closely;
 mod code;
 mod consumers;
 mod credentials;
+mod denials;
 mod domains;
 mod dynamodb;
 mod iam;
@@ -46,6 +47,7 @@ pub use base::Base;
 #[cfg(test)]
 pub(crate) use calls::tests;
 pub use calls::{Attempt, Calls, Purpose, attempts, counted};
+use denials::{Denials, sparing};
 pub(super) use pace::HeldBack;
 pub use pace::{Held, held};
 use paced::PacedClient;
@@ -140,17 +142,28 @@ impl Cloud for Aws {
             Ok((queues, consumers))
         };
         // Each in a box of its own: the SDK's futures are so large that all of them together are more than a stack.
-        let (tables, (mut queues, consumers), topics, roles, log_groups, functions, sources, (apis, domains)) = tokio::try_join!(
-            Box::pin(self.tables.read(names, owner)),
-            Box::pin(queues),
-            Box::pin(self.messaging(names, owner)),
-            Box::pin(self.roles.read(names)),
-            Box::pin(self.log_groups.read(names)),
-            Box::pin(self.functions.read(names)),
-            Box::pin(self.functions.read_sources(names)),
-            Box::pin(gateway),
+        let lanes = tokio::try_join!(
+            sparing(Box::pin(self.tables.read(names, owner))),
+            sparing(Box::pin(queues)),
+            sparing(Box::pin(self.messaging(names, owner))),
+            sparing(Box::pin(self.roles.read(names))),
+            sparing(Box::pin(self.log_groups.read(names))),
+            sparing(Box::pin(self.functions.read(names))),
+            sparing(Box::pin(self.functions.read_sources(names))),
+            sparing(Box::pin(gateway)),
         )?;
-        let (topics, subscriptions, queue) = topics;
+        let mut denials = Denials::default();
+        let found = denials.sift(lanes.0).zip(denials.sift(lanes.1)).zip(denials.sift(lanes.2));
+        let more = denials.sift(lanes.3).zip(denials.sift(lanes.4)).zip(denials.sift(lanes.5));
+        let rest = denials.sift(lanes.6).zip(denials.sift(lanes.7));
+        let (
+            Some(((tables, (mut queues, consumers)), (topics, subscriptions, queue))),
+            Some(((roles, log_groups), functions)),
+            Some((sources, (apis, domains))),
+        ) = (found, more, rest)
+        else {
+            return Err(denials.together());
+        };
         queues.extend(queue);
         let mut foreign = BTreeSet::new();
         let functions = ours(functions, |f| &f.tags, ResourceId::Function, owner, &mut foreign);

@@ -10,7 +10,6 @@ use aws_sdk_lambda::types::{
     FunctionCode, FunctionConfiguration, FunctionResponseType, LastUpdateStatus, OnFailure, Runtime, ScalingConfig,
     State, TagsError,
 };
-use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::Value;
 use sumu_contract::Function;
@@ -20,6 +19,7 @@ use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::{CallCounter, remembered};
 use super::code::code;
 use super::consumers::Consumers;
+use super::denials::in_order;
 use super::recent::{KNOWN_FOR, Recent};
 use super::updates::FailedUpdates;
 use super::{absent, deleted, failed, unexpected};
@@ -57,7 +57,7 @@ impl Functions {
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, FunctionState>, CloudError> {
-        let found = try_join_all(Function::ALL.into_iter().map(|function| self.read_one(function, names))).await?;
+        let found = in_order(Function::ALL.into_iter().map(|function| self.read_one(function, names))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -205,8 +205,7 @@ impl Functions {
         // The other two functions are fed by nothing, and whatever somebody feeds to them is not ours.
         let fed: BTreeSet<Function> = SourceId::ALL.iter().map(|id| id.function()).collect();
         let of_each =
-            try_join_all(fed.into_iter().map(|function| self.list_sources(Some(names.function(function)), None)))
-                .await?;
+            in_order(fed.into_iter().map(|function| self.list_sources(Some(names.function(function)), None))).await?;
         let mut found: Vec<EventSourceMappingConfiguration> = of_each.iter().flatten().flatten().cloned().collect();
         if of_each.iter().any(Option::is_none) {
             // Lambda lists nothing for a function that does not exist, but its sources outlive it.

@@ -192,3 +192,32 @@ fn ten_stacks_with_refused_credentials_ask_sts_once_a_minute_between_them_and_ge
         becomes_whole(scene, 0).await
     })
 }
+
+#[test]
+#[ignore = "slow: make test-faults"]
+fn rights_that_are_missing_in_several_services_are_told_together() -> Result<()> {
+    scene("several").play_from_the_start(async |scene| {
+        let denied = [READS[1], READS[3], READS[5]];
+        let faults = denied.map(|(service, operation, status, code)| {
+            inject_one(scene, service, operation, When::Always, Act::refuse(status, code, DENIED))
+        });
+        let found =
+            inject_one(scene, Service::Sqs, "GetQueueUrl", When::Always, Act::refuse(403, "AccessDenied", DENIED));
+        scene.apply().await?;
+        let words = ["GetQueueUrl", DENIED, "denied too: GetRole, GetFunction"];
+        let object = told(scene, "Ready", "AccessDenied", &words).await?;
+        let message = condition(&object, "Ready").context("no Ready")?["message"].clone();
+        // The next look says the same, word for word: no condition changes for nothing.
+        scene.stack.patch(&json!({"spec": {"functions": {"memoryMiB": 320}}})).await?;
+        let object = scene
+            .until("the next look", |object| {
+                ensure_eq!(object["status"]["observedGeneration"], object["metadata"]["generation"], "generation");
+                Ok(())
+            })
+            .await?;
+        ensure_eq!(condition(&object, "Ready").context("no Ready")?["message"], message, "what it says");
+        ensure!(scene.inventory().await?.is_empty(), "something was made");
+        faults.iter().chain([&found]).for_each(Injected::end);
+        becomes_whole(scene, 0).await
+    })
+}
