@@ -33,7 +33,7 @@ pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) 
         // Ends by a step of ours, which has its own time: that of its failure, when it fails.
         WaitReason::Exists { .. } => None,
         // Whoever uses it may end at any moment, and nobody tells us.
-        WaitReason::InUse { .. } => Some(SECOND * 20),
+        WaitReason::InUse { .. } | WaitReason::Holding { .. } => Some(SECOND * 20),
         WaitReason::Foreign(_)
         | WaitReason::Protected(_)
         | WaitReason::LostPrincipal { .. }

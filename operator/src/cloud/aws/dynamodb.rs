@@ -164,7 +164,7 @@ impl Tables {
             .create_table()
             .table_name(name)
             .billing_mode(BillingMode::PayPerRequest)
-            .deletion_protection_enabled(table.is_protected)
+            .deletion_protection_enabled(table.is_protected == Some(true))
             .set_tags(Some(sdk_tags(name, tags)?));
         for (key, key_type) in keys.into_iter().filter_map(|(key, key_type)| Some((key?, key_type))) {
             let attribute =
