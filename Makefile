@@ -32,7 +32,7 @@ test: setup lint build ## Checks everything: format, lints, docs, unit, API serv
 
 test-faults: setup build ## Runs every scenario of AWS's faults and every kill, which takes 20 minutes.
 # Kills and noise by themselves: each has several operators at a time, and what is late is a failure.
-	@failed=0; for group in "$(TEST_THREADS) faults:: delivery::" "2 kill::" "1 noise::"; do \
+	@failed=0; for group in "$(TEST_THREADS) faults:: delivery:: identity::" "2 kill::" "1 noise::"; do \
 		set -- $$group; threads=$$1; shift; \
 		RUST_TEST_THREADS=$$threads cargo test --workspace --locked --test live -- --include-ignored "$$@" || failed=1; \
 	done; exit $$failed

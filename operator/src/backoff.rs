@@ -33,7 +33,7 @@ pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) 
         // Ends by a step of ours, which has its own time: that of its failure, when it fails.
         WaitReason::Exists { .. } => None,
         // Whoever uses it may end at any moment, and nobody tells us.
-        WaitReason::InUse { .. } => Some(SECOND * 20),
+        WaitReason::InUse { .. } | WaitReason::Holding { .. } => Some(SECOND * 20),
         WaitReason::Foreign(_)
         | WaitReason::Protected(_)
         | WaitReason::LostPrincipal { .. }
@@ -64,6 +64,13 @@ fn after_progress(repeats: u32) -> Duration {
 #[must_use]
 pub fn after_look(error: &CloudError, attempt: u32, chance: f64, resync: Duration) -> Duration {
     after_error(error.kind, attempt, chance, resync)
+}
+
+/// How long an update of a function that Lambda has given up rests before the next; `before` counts those in a row that
+/// were given up before it. It is mended outside the cluster: a role gets its rights back, an address is free again.
+#[must_use]
+pub fn after_failed_update(before: u32) -> Duration {
+    after_error(Kind::Quota, before, 0.0, Duration::ZERO)
 }
 
 /// What Lambda refuses of an event source is mended outside the cluster: a function is made, its timeout is lowered.

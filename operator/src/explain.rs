@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::arguments::{Feature, IamArguments, Output, Pacing, PlanArguments};
 use crate::cloud::CloudError;
-use crate::cloud::aws::Aws;
+use crate::cloud::aws::{Aws, Base};
 use crate::converge::{Pass, look};
 use crate::desired::policy::Document;
 use crate::desired::{Desired, Endpoints, Provision};
@@ -199,7 +199,8 @@ async fn preview_of(subject: Subject, arguments: &PlanArguments, packages: &Pack
     let location = Location::of(&stack.spec.aws, &aws.region);
     // Before AWS is asked: a field that is wrong is told without credentials too.
     let spec = if is_deleted { None } else { Some(StackSpec::of(&stack, &aws.region).map_err(invalid)?) };
-    let cloud = Aws::connect(&location, aws.aws_endpoint_url.as_deref(), aws.aws_pacing).await.map_err(unseen)?;
+    let base = Base::load(&aws.region, aws.aws_endpoint_url.as_deref()).await;
+    let cloud = Aws::connect(&base, &location, aws.aws_pacing).await.map_err(unseen)?;
     if let Some(moved) = moved(&stack, cloud.account()) {
         return Err(invalid(moved));
     }
@@ -273,7 +274,7 @@ async fn account_of(stack: &SumuStack, arguments: &IamArguments, notes: &mut Vec
     }
     // STS is everywhere, and says the same everywhere.
     let asked = Location { region: if region == ANY { "us-east-1".to_owned() } else { region.clone() }, role: None };
-    match Aws::connect(&asked, None, Pacing::Off).await {
+    match Aws::connect(&Base::load(&asked.region, None).await, &asked, Pacing::Off).await {
         Ok(cloud) => Account { region, ..cloud.account().clone() },
         Err(error) => {
             notes.push(format!("the account is not known, so * stands for it: name it with --account ({error})"));

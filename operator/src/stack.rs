@@ -33,10 +33,10 @@ pub struct StackSpec {
     pub authorizer: AuthorizerSettings,
     /// How long a row of the connections table lives.
     pub connection_ttl_seconds: u32,
-    /// Whether the connections table is protected from deletion.
-    pub deletion_protection: bool,
-    /// Whether the connections table can be restored to a moment of the past.
-    pub point_in_time_recovery: bool,
+    /// Whether the connections table is protected from deletion, if the spec says.
+    pub deletion_protection: Option<bool>,
+    /// Whether the connections table can be restored to a moment of the past, if the spec says.
+    pub point_in_time_recovery: Option<bool>,
     /// Limits of the stage.
     pub throttling: Throttling,
     /// How long access logs are kept, in days; there are none when absent.

@@ -182,11 +182,15 @@ pub struct Connections {
     /// after 2 hours, so less would lose connections that are open.
     #[schemars(range(min = 7200, max = 86_400))]
     pub ttl_seconds: u32,
-    /// Whether the connections table can be restored to any second of the last 35 days (point-in-time recovery).
-    pub point_in_time_recovery: bool,
+    /// Whether the connections table can be restored to any second of the last 35 days (point-in-time recovery). When
+    /// absent, a new table has none, and what somebody has switched on or off is left as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point_in_time_recovery: Option<bool>,
     /// Whether DynamoDB refuses to delete the connections table. Protects this table alone: deleting the object still
-    /// deletes everything else. To keep everything use `deletionPolicy: Retain`.
-    pub deletion_protection: bool,
+    /// deletes everything else. To keep everything use `deletionPolicy: Retain`. When absent, a new table is not protected,
+    /// and a protection that somebody else has given holds the deletion up until this is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<bool>,
 }
 
 /// The WebSocket API.
@@ -381,7 +385,7 @@ pub enum WhenInUse {
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { ttl_seconds: 7200, point_in_time_recovery: false, deletion_protection: false }
+        Self { ttl_seconds: 7200, point_in_time_recovery: None, deletion_protection: None }
     }
 }
 

@@ -36,6 +36,8 @@ mod explain;
 mod export;
 #[path = "live/faults.rs"]
 mod faults;
+#[path = "live/identity.rs"]
+mod identity;
 #[path = "live/keys.rs"]
 mod keys;
 #[path = "live/kill.rs"]

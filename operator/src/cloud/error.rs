@@ -105,7 +105,11 @@ pub struct CloudError {
 impl fmt::Display for CloudError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operation, resource, kind: _, code, message } = self;
-        write!(f, "{operation} {resource}: ")?;
+        f.write_str(operation)?;
+        if !resource.is_empty() {
+            write!(f, " {resource}")?;
+        }
+        f.write_str(": ")?;
         if !code.is_empty() {
             write!(f, "{code}: ")?;
         }
@@ -170,14 +174,14 @@ pub(super) fn cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::err
 
 /// Some of AWS's messages hold the id of the request: `(…; Request ID: 6f0c…; Proxy: null)`. With it a condition would
 /// change at every pass.
-fn without_request_id(message: &str) -> String {
+pub(super) fn without_request_id(message: &str) -> String {
     let Some((before, after)) = message.split_once("Request ID: ") else { return message.to_owned() };
     let rest = after.find([';', ')', ',', ' ']).map_or("", |end| &after[end..]);
     format!("{before}Request ID: …{rest}")
 }
 
 /// An error with its causes in one line, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

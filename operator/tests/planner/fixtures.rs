@@ -43,7 +43,7 @@ pub fn stack(changes: &str) -> Fixture {
     let stack = manifest(changes);
     let (_, desired) = pipeline(&stack).unwrap();
     let owner = Owner::of(&stack).unwrap();
-    let may_unprotect = !stack.spec.connections.deletion_protection;
+    let may_unprotect = stack.spec.connections.deletion_protection == Some(false);
     let nothing = Desired::nothing(owner.clone(), names(&owner), may_unprotect);
     Fixture { stack, owner, desired, nothing }
 }

@@ -81,7 +81,7 @@ fn a_deleted_stack_goes_from_the_outside_in_and_a_protected_table_stays() {
     settle(&cloud, &fixture.desired);
     let mut story = tell(&cloud, &fixture.nothing);
     story.push_str("spec.connections.deletionProtection becomes false\n\n");
-    story.push_str(&tell(&cloud, &stack("").nothing));
+    story.push_str(&tell(&cloud, &stack("connections: {deletionProtection: false}").nothing));
     assert_snapshot!(story);
 }
 
@@ -109,8 +109,8 @@ fn access_logs_and_point_in_time_recovery_are_switched_on_and_off() {
     let cloud = MemoryCloud::new(&stack(""), USUAL);
     settle(&cloud, &stack("").desired);
     let mut told = tell(&cloud, &with.desired);
-    told.push_str("both are taken out of the spec\n\n");
-    told.push_str(&tell(&cloud, &stack("").desired));
+    told.push_str("access logs are taken out of the spec, and point-in-time recovery is false\n\n");
+    told.push_str(&tell(&cloud, &stack("connections: {pointInTimeRecovery: false}").desired));
     assert_snapshot!(told);
 }
 

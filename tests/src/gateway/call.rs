@@ -276,9 +276,13 @@ fn by_action(parts: &Parts, body: &Bytes) -> Option<(Service, String)> {
     if parts.method != Method::POST || !kind.starts_with("application/x-www-form-urlencoded") {
         return None;
     }
+    let action = form_urlencoded::parse(body).find(|(key, _)| key == "Action")?.1;
+    // Whoever has only a token has nothing to sign with yet.
+    if action == "AssumeRoleWithWebIdentity" {
+        return Some((Service::Sts, action.into_owned()));
+    }
     let scope = parts.headers.get("authorization")?.to_str().ok()?;
     let scopes = [("iam", Service::Iam), ("sns", Service::Sns), ("sts", Service::Sts)];
     let (_, service) = scopes.iter().find(|(name, _)| scope.contains(&format!("/{name}/aws4_request")))?;
-    let action = form_urlencoded::parse(body).find(|(key, _)| key == "Action")?.1;
     Some((*service, action.into_owned()))
 }

@@ -1,6 +1,7 @@
 //! Functions and event source mappings in AWS Lambda.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
@@ -9,7 +10,6 @@ use aws_sdk_lambda::types::{
     FunctionCode, FunctionConfiguration, FunctionResponseType, LastUpdateStatus, OnFailure, Runtime, ScalingConfig,
     State, TagsError,
 };
-use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::Value;
 use sumu_contract::Function;
@@ -19,12 +19,15 @@ use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::{CallCounter, remembered};
 use super::code::code;
 use super::consumers::Consumers;
+use super::denials::in_order;
 use super::recent::{KNOWN_FOR, Recent};
+use super::updates::FailedUpdates;
 use super::{absent, deleted, failed, unexpected};
+use crate::cloud::error::without_request_id;
 use crate::cloud::{CloudError, Kind};
 use crate::desired::functions::{GivingUp, Permission, Source};
 use crate::desired::policy::Document;
-use crate::observed::{FunctionState, Readiness, SourceState};
+use crate::observed::{FailedUpdate, FunctionState, Readiness, SourceState};
 use crate::packages::{Package, Place};
 use crate::plan::step::{Configuration, FunctionStep, SourceStep};
 use crate::stack::name::{Names, SourceId, Tags};
@@ -34,6 +37,7 @@ pub(super) struct Functions {
     pub(super) client: Client,
     /// Permissions by the function's name, for glances.
     known: Recent<Vec<Permission>>,
+    failed_updates: FailedUpdates,
     pub(super) consumers: Consumers,
     /// One package in memory at a time: an upload holds it three times over, as bytes, as base64 and as a request.
     pub(super) upload: Semaphore,
@@ -46,13 +50,14 @@ impl Functions {
         Self {
             client: Client::from_conf(config),
             known: Recent::lasting(KNOWN_FOR),
+            failed_updates: FailedUpdates::default(),
             consumers: Consumers::default(),
             upload: Semaphore::new(1),
         }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, FunctionState>, CloudError> {
-        let found = try_join_all(Function::ALL.into_iter().map(|function| self.read_one(function, names))).await?;
+        let found = in_order(Function::ALL.into_iter().map(|function| self.read_one(function, names))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -64,7 +69,10 @@ impl Functions {
         let name = names.function(function);
         // GetFunction has a quota of its own, ten times that of GetFunctionConfiguration, and brings the tags.
         let answer = self.client.get_function().function_name(&name).send().await;
-        let Some(answer) = absent(answer.map_err(failed("GetFunction", &name)))? else { return Ok(None) };
+        let Some(answer) = absent(answer.map_err(failed("GetFunction", &name)))? else {
+            self.failed_updates.forget(&name);
+            return Ok(None);
+        };
         if let Some(error) = answer.tags_error {
             // Without the tags nobody can say whose the function is, and "not ours" would be the wrong guess.
             let TagsError { error_code: code, message, .. } = error;
@@ -80,7 +88,23 @@ impl Functions {
                 remembered(&self.known, &name, self.permissions(&name)).await?
             }
         };
-        Ok(Some((function, state(configuration, tags, permissions))))
+        let failed_update = self.failed_update(&name, &configuration);
+        Ok(Some((function, FunctionState { failed_update, ..state(configuration, tags, permissions) })))
+    }
+
+    fn failed_update(&self, name: &str, found: &FunctionConfiguration) -> Option<FailedUpdate> {
+        match &found.last_update_status {
+            Some(LastUpdateStatus::Failed) => Some(FailedUpdate {
+                reason: told(found.last_update_status_reason()),
+                is_young: self.failed_updates.saw(name, found.last_modified().unwrap_or_default(), Instant::now()),
+            }),
+            Some(LastUpdateStatus::InProgress) => None,
+            // Whatever comes next is a failure of its own.
+            None | Some(_) => {
+                self.failed_updates.forget(name);
+                None
+            }
+        }
     }
 
     async fn permissions(&self, name: &str) -> Result<Vec<Permission>, CloudError> {
@@ -181,8 +205,7 @@ impl Functions {
         // The other two functions are fed by nothing, and whatever somebody feeds to them is not ours.
         let fed: BTreeSet<Function> = SourceId::ALL.iter().map(|id| id.function()).collect();
         let of_each =
-            try_join_all(fed.into_iter().map(|function| self.list_sources(Some(names.function(function)), None)))
-                .await?;
+            in_order(fed.into_iter().map(|function| self.list_sources(Some(names.function(function)), None))).await?;
         let mut found: Vec<EventSourceMappingConfiguration> = of_each.iter().flatten().flatten().cloned().collect();
         if of_each.iter().any(Option::is_none) {
             // Lambda lists nothing for a function that does not exist, but its sources outlive it.
@@ -301,6 +324,7 @@ fn state(found: FunctionConfiguration, tags: Tags, permissions: Vec<Permission>)
     FunctionState {
         tags,
         readiness,
+        failed_update: None,
         changed_lately: changed_lately(&found, Timestamp::now()),
         permissions,
         architecture: match found.architectures().first() {
@@ -321,17 +345,22 @@ fn state(found: FunctionConfiguration, tags: Tags, permissions: Vec<Permission>)
 fn readiness(found: &FunctionConfiguration) -> Readiness {
     match &found.state {
         Some(State::Failed) => {
-            return Readiness::Failed(found.state_reason.clone().unwrap_or_else(|| "no reason given".into()));
+            return Readiness::Failed(told(found.state_reason()));
         }
         // Inactive only means idle: the next invocation wakes it.
         None | Some(State::Active | State::Inactive) => {}
         Some(other) => return Readiness::Busy(other.as_str().to_owned()),
     }
     match &found.last_update_status {
-        // A failed update leaves the old function in place, and the next update mends it.
+        // A failed update leaves the old function in place, which can be invoked and updated again.
         None | Some(LastUpdateStatus::Successful | LastUpdateStatus::Failed) => Readiness::Ready,
         Some(other) => Readiness::Busy(other.as_str().to_owned()),
     }
+}
+
+/// Lambda's reason, as a condition may hold it.
+fn told(reason: Option<&str>) -> String {
+    reason.map_or_else(|| "no reason given".into(), without_request_id)
 }
 
 /// A copy that began before a change works on until its time is up. What it sent to a queue last is counted within a
