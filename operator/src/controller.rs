@@ -388,9 +388,10 @@ impl Context {
         next: Duration,
     ) -> Result<Action, Error> {
         let now = now();
-        let words = status::Context { endpoints: &self.provision.endpoints, now: &now };
+        let was_settled = self.memory.was_settled(&owner.uid);
+        let words = status::Context { endpoints: &self.provision.endpoints, now: &now, was_settled };
         let next_status = self.export(stack, owner, status(stack, progress, &words)).await;
-        let mut news = events(stack, &next_status, self.memory.was_settled(&owner.uid));
+        let mut news = events(stack, &next_status, was_settled);
         let refusal = passing_refusal(&next_status);
         if self.memory.lasts(&owner.uid, refusal.map(|refusal| refusal.reason.as_str()), Instant::now()) {
             news.extend(refusal.map(Occurrence::of));
@@ -398,7 +399,12 @@ impl Context {
         let version = stacks.write_status(stack, &next_status).await?;
         self.events.tell(&stack.metadata, news).await;
         self.count(&owner.uid, &next_status, outcome(progress));
-        let is_settled = matches!(progress, Progress::Passed(pass, _) if pass.plan.is_settled());
+        let is_settled = match progress {
+            Progress::Passed(pass, _) => pass.plan.is_settled(),
+            // A look that failed says nothing: what differs when AWS is seen again is drift all the same.
+            Progress::Unseen { .. } => was_settled,
+            _ => false,
+        };
         self.memory.remember(&owner.uid, version, Instant::now() + next, is_settled);
         Ok(Action::requeue(self.export_due(owner, next)))
     }

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use messages::{Consumer, Messages, Protocol, Subscription};
 pub use package::{CodeSha256, Embedded, Package, S3Package};
 pub use status::{
-    ApiServerTime, AwsStatus, Condition, ConditionStatus, CustomDomainStatus, FunctionStatus, FunctionsStatus,
-    MessagingStatus, SumuStackStatus, TableStatus,
+    ApiServerTime, AwsStatus, Condition, ConditionStatus, CustomDomainStatus, DriftStatus, FunctionStatus,
+    FunctionsStatus, MessagingStatus, SumuStackStatus, TableStatus,
 };
 
 /// Live WebSockets on AWS without servers: one API Gateway WebSocket API with everything behind it.
@@ -40,6 +40,7 @@ pub use status::{
     printcolumn = r#"{"name": "Status", "type": "string", "jsonPath": ".status.summary"}"#,
     printcolumn = r#"{"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint"}"#,
     printcolumn = r#"{"name": "Reason", "type": "string", "priority": 1, "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name": "Drift", "type": "date", "priority": 1, "jsonPath": ".status.drift.observedAt"}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
