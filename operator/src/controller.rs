@@ -100,9 +100,6 @@ pub enum Error {
     Object(#[from] Invalid),
 }
 
-/// Of so many looks at a settled stack one reads everything; the others only what changes at all often.
-const WHOLE_LOOK_EVERY: u32 = 6;
-
 /// What every pass needs.
 struct Context {
     client: Client,
@@ -203,8 +200,9 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
     }
     let is_suspended = stack.spec.suspend;
     let is_settled = context.memory.was_settled(&owner.uid);
+    let resync = context.resync(stack);
     let is_glance =
-        !is_look_requested(stack) && context.memory.may_glance(&owner.uid, context.resync * WHOLE_LOOK_EVERY);
+        !is_look_requested(stack) && context.memory.may_glance(&owner.uid, backoff::whole_look_after(resync));
     let purpose = if is_settled { Purpose::Check } else { Purpose::Change };
     // A look is a large future, and three of them in one would not fit the stack of a thread.
     let (result, calls) = match context.glance(is_glance, &cloud, &desired).await {
@@ -228,7 +226,7 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
         }
     }
     let progress = if is_suspended { Progress::Suspended(&pass, &desired) } else { Progress::Passed(&pass, &desired) };
-    let next = if is_suspended { context.resync } else { context.after(&pass, owner, attempt) };
+    let next = if is_suspended { resync } else { context.after(&pass, owner, attempt, resync) };
     Context::report(stack, &pass, &calls, next);
     context.finish(stack, owner, stacks, progress, next).await
 }
@@ -255,7 +253,7 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
     let nobodys = BTreeSet::new();
     let foreign = if is_retained { &nobodys } else { &pass.observed.foreign };
     let still_unsure = context.memory.saw_deleting(&owner.uid, pass.observed.is_nothing(), foreign.is_empty());
-    let next = still_unsure.unwrap_or_else(|| context.after(&pass, owner, attempt));
+    let next = still_unsure.unwrap_or_else(|| context.after(&pass, owner, attempt, context.resync(stack)));
     Context::report(stack, &pass, &calls, next);
     if still_unsure.is_some_and(|left| left.is_zero()) {
         for resource in foreign {
@@ -328,9 +326,14 @@ impl Context {
         is_in_place.then_some((result, calls))
     }
 
-    fn after(&self, pass: &Pass, owner: &Owner, attempt: u32) -> Duration {
+    /// How long a stack that is in place is left alone.
+    fn resync(&self, stack: &SumuStack) -> Duration {
+        backoff::resync(stack.spec.resync_seconds, self.resync)
+    }
+
+    fn after(&self, pass: &Pass, owner: &Owner, attempt: u32, resync: Duration) -> Duration {
         let history = History { attempt, repeats: self.memory.repeats(&owner.uid, &pass.plan.steps) };
-        backoff::after_pass(pass, history, rand::random(), self.resync)
+        backoff::after_pass(pass, history, rand::random(), resync)
     }
 
     /// The stack cannot be built as it is written. Only a change of it, or another operator, can help.
@@ -342,7 +345,7 @@ impl Context {
         invalid: &Invalid,
     ) -> Result<Action, Error> {
         warn!(stack = full_name(stack), reason = %invalid, "stack refused");
-        self.finish(stack, owner, stacks, Progress::Refused(invalid), self.resync).await
+        self.finish(stack, owner, stacks, Progress::Refused(invalid), self.resync(stack)).await
     }
 
     /// The object is of a newer version than this operator.
@@ -373,7 +376,7 @@ impl Context {
     ) -> Result<Action, Error> {
         let attempt = self.memory.count_failed_look(&owner.uid);
         warn!(stack = full_name(stack), attempt, error = %error, kind = error.kind.as_str(), "AWS not seen");
-        let next = backoff::after_look(error, attempt, rand::random(), self.resync);
+        let next = backoff::after_look(error, attempt, rand::random(), self.resync(stack));
         let progress = Progress::Unseen { error, is_persistent: is_persistent(error, attempt) };
         self.finish(stack, owner, stacks, progress, next).await
     }

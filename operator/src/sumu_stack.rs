@@ -97,6 +97,11 @@ pub struct SumuStackSpec {
     /// While true the operator makes no change in AWS. Deleting the object still works.
     #[serde(default)]
     pub suspend: bool,
+    /// How many seconds pass between two looks at this stack once it is in place, give or take a tenth. As the operator's
+    /// `--resync-seconds` says for all stacks, 600 by default, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 86_400))]
+    pub resync_seconds: Option<u32>,
 }
 
 /// Where in AWS a stack lives.

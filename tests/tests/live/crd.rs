@@ -62,6 +62,7 @@ fn full() -> Value {
         "deletionPolicy": "Delete",
         "deletion": {"whenInUse": "Wait"},
         "suspend": false,
+        "resyncSeconds": 3600,
     });
     full
 }
@@ -107,6 +108,8 @@ fn refused() -> Vec<(Value, &'static str)> {
         (json!({"aws": {"roleArn": "sumu"}}), "spec.aws.roleArn"),
         (json!({"aws": {"externalId": "tenant-1"}}), "spec.aws.externalId needs spec.aws.roleArn"),
         (json!({"stageName": "a/b"}), "spec.stageName"),
+        (json!({"resyncSeconds": 59}), "should be greater than or equal to 60"),
+        (json!({"resyncSeconds": 86_401}), "should be less than or equal to 86400"),
         (json!({"tags": {"aws:team": "chat"}}), "must not start with 'aws:'"),
         (json!({"tags": {"sumu.live/owner": "me"}}), "must not start with 'aws:'"),
         (json!({"connections": {"ttlSeconds": 7199}}), "should be greater than or equal to 7200"),
@@ -273,6 +276,10 @@ fn kubectl_knows_the_short_name_and_shows_the_columns() -> Result<()> {
         let table = testbed.kubernetes().kubectl_ok(&["get", "sumu", "--namespace", &namespace], "").await?;
         let header: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
         ensure_eq!(header, ["NAME", "READY", "STATUS", "ENDPOINT", "AGE"], "the columns");
+        let wide = ["get", "sumu", "--output=wide", "--namespace", &namespace];
+        let table = testbed.kubernetes().kubectl_ok(&wide, "").await?;
+        let header: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
+        ensure_eq!(header, ["NAME", "READY", "STATUS", "ENDPOINT", "REASON", "DRIFT", "AGE"], "the wide columns");
         Ok(())
     })
 }
