@@ -1,6 +1,7 @@
 //! What is reported about a stack, from what a pass saw and did. Pure: the caller brings the time.
 
 mod access_logs;
+pub mod adoption;
 mod conditions;
 mod domain;
 mod drift;

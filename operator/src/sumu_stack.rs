@@ -4,6 +4,7 @@
 //! and CEL rules, so that the API server refuses a wrong object with a sentence that tells the remedy.
 //! What no rule can say is checked again in [`crate::stack`].
 
+mod adoption;
 mod messages;
 mod package;
 mod status;
@@ -14,6 +15,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use adoption::Adoption;
 pub use messages::{Consumer, Messages, Protocol, Subscription};
 pub use package::{CodeSha256, Embedded, Package, S3Package};
 pub use status::{
@@ -50,6 +52,8 @@ pub use status::{
     .message("spec.aws.roleArn cannot move the stack to another account: make a second SumuStack there, move the clients, then delete this one"))]
 #[x_kube(validation = Rule::new("self.stageName == oldSelf.stageName")
     .message("spec.stageName cannot change, because it is part of the clients' URL: make a second SumuStack"))]
+#[x_kube(validation = Rule::new("has(self.adoption) == has(oldSelf.adoption) && (!has(self.adoption) || self.adoption == oldSelf.adoption)")
+    .message("spec.adoption is settled when the object is made and can be neither added, changed nor taken away: names and ownership in AWS follow from it, and what is there now would be nobody's"))]
 pub struct SumuStackSpec {
     /// Where in AWS the stack lives.
     #[serde(default)]
@@ -102,6 +106,11 @@ pub struct SumuStackSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 86_400))]
     pub resync_seconds: Option<u32>,
+    /// Takes over the stack of an object that is gone, as from a cluster that was restored or made anew: the same resources
+    /// in AWS, the same address for clients. The stack must be there, and no other object may have it. Only when the object
+    /// is made; cannot change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
 }
 
 /// Where in AWS a stack lives.
