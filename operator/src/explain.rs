@@ -29,7 +29,8 @@ use crate::packages::Packages;
 use crate::permissions::{self, Place};
 use crate::plan::plan as plan_again;
 use crate::stack::name::{Account, Names, Owner};
-use crate::stack::{Invalid, Location, StackSpec};
+use crate::stack::{Invalid, Location, StackSpec, is_held};
+use crate::status::adoption::mistaken;
 use crate::status::moved;
 use crate::sumu_stack::SumuStack;
 use cluster::Cluster;
@@ -215,7 +216,13 @@ async fn preview_of(subject: Subject, arguments: &PlanArguments, packages: &Pack
         }
     };
     let mut pass = Box::pin(look(&cloud, &desired)).await.map_err(unseen)?;
-    if spec.is_some() {
+    if let Some(spec) = &spec {
+        // As the operator asks it before an object has what it adopts.
+        let is_asked = stack.spec.adoption.is_some() && !is_held(&stack);
+        let mistaken = is_asked.then(|| mistaken(&spec.owner, &desired.names, &pass.observed)).flatten();
+        if let Some(mistaken) = mistaken {
+            return Err(invalid(mistaken));
+        }
         if !is_code_known {
             leave_code_as_it_is(&mut desired, &mut pass);
             notes.push(format!(
@@ -253,6 +260,8 @@ async fn roles_of(subject: Subject, arguments: &IamArguments) -> Result<roles::R
     let provision = Provision { packages: Packages::unknown(), endpoints };
     let desired = Desired::of(&spec, names, &provision).map_err(invalid)?;
     let api_id = stack.status.as_ref().and_then(|status| status.api_id.as_deref());
+    // What is adopted has its names already.
+    let is_new = is_new && stack.spec.adoption.is_none();
     Ok(roles::Roles::of(&desired, api_id, is_new, notes))
 }
 

@@ -4,6 +4,8 @@
 mod access_logs;
 #[path = "live/account.rs"]
 mod account;
+#[path = "live/adoption.rs"]
+mod adoption;
 #[path = "live/assumed.rs"]
 mod assumed;
 #[path = "live/bucket.rs"]

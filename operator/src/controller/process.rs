@@ -58,6 +58,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     let context = Arc::new(Context {
         events: Events::new(client.clone(), Arc::clone(&metrics)),
         client,
+        places: places.iter().map(|place| place.stacks.clone()).collect(),
         clouds: Clouds::new(aws.region.clone(), aws.aws_endpoint_url.clone(), aws.aws_pacing),
         provision: Provision { packages, endpoints: aws.endpoints() },
         default_region: aws.region.clone(),

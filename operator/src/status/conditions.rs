@@ -254,7 +254,7 @@ fn by_cause<'a>(failures: &[&'a CloudError]) -> Vec<&'a CloudError> {
 }
 
 /// A step as a person says it; the plan's signs are for lists.
-fn in_words(step: &Step) -> String {
+pub(super) fn in_words(step: &Step) -> String {
     let line = step.to_string();
     for (sign, verb) in [("+ ", "creating "), ("~ ", "changing "), ("- ", "deleting ")] {
         if let Some(what) = line.strip_prefix(sign) {

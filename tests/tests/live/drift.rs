@@ -242,8 +242,27 @@ fn what_only_a_look_at_everything_shows_is_put_right_too() -> Result<()> {
         let put = iam.put_role_policy().role_name(format!("{prefix}-pusher")).policy_name("sumu");
         put.policy_document(other).send().await?;
         becomes(&sdk, &prefix, &before).await?;
+        let told = scene.until("the status to tell of it", |object| {
+            ensure!(object["status"]["drift"].is_object(), "it tells nothing");
+            Ok(())
+        });
+        let drift = told.await?["status"]["drift"].clone();
+        ensure_eq!(
+            drift["changes"],
+            json!(["changing role pusher policy"]),
+            "what was put right, and nothing of the policy"
+        );
+        ensure_eq!((&drift["count"], &drift["generation"]), (&json!(1), &json!(1)), "{drift}");
         scene.more_passes(1).await?;
-        scene.ready().await?;
+        ensure_eq!(scene.ready().await?["drift"], drift, "what is remembered of it");
+
+        let version = scene.stack.object().await?["metadata"]["resourceVersion"].clone();
+        scene.more_passes(3).await?;
+        let object = scene.stack.object().await?;
+        ensure_eq!(object["metadata"]["resourceVersion"], version, "the object after settled passes");
+        let wide = ["get", "sumu", "live", "--output=wide", "--namespace", &scene.namespace];
+        let table = scene.testbed.kubernetes().kubectl_ok(&wide, "").await?;
+        ensure!(table.lines().next().is_some_and(|head| head.contains("DRIFT")), "the columns:\n{table}");
         Ok(())
     })
 }
