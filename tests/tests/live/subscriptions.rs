@@ -2,7 +2,7 @@
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
-use sumu_operator::permissions::{Place, policy};
+use sumu_operator::permissions::Needs;
 use sumu_tests::aws::{ACCOUNT, REGION};
 use sumu_tests::backend::Inbox;
 use sumu_tests::client::Client;
@@ -10,8 +10,9 @@ use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault};
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::stack::condition;
-use sumu_tests::{Context, Result, ensure, ensure_eq, eventually, workspace};
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
+use crate::permissions::{limit, limit_with};
 use crate::scene::{Scene, scene, text};
 use crate::totals::READS_MAX;
 
@@ -276,16 +277,13 @@ fn a_server_that_has_not_confirmed_is_told_and_holds_up_nothing() -> Result<()> 
 }
 
 #[test]
-fn one_subscription_that_cannot_be_made_holds_up_no_other_and_the_documented_rights_suffice() -> Result<()> {
+fn one_subscription_that_cannot_be_made_holds_up_no_other_and_the_printed_rights_suffice() -> Result<()> {
     scene("broken").play_from_the_start(async |scene| {
         let outside = Outside::of(scene).await;
         let (_, queue) = outside.queue(&format!("{}-orders", scene.namespace)).await?;
         let name = format!("{}-mailer", scene.namespace);
         let function = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
-        let mut rights: Value = serde_json::from_str(
-            &policy(&Place { partition: "aws".into(), region: REGION.into(), account: ACCOUNT.into() }).text(),
-        )?;
-        scene.testbed.aws().gateway().limit(scene.key(), rights.clone());
+        limit(scene)?;
         scene.change(&json!({"messages": {"subscriptions": [
             {"protocol": "lambda", "endpoint": function}, {"protocol": "sqs", "endpoint": queue},
         ]}}));
@@ -293,8 +291,7 @@ fn one_subscription_that_cannot_be_made_holds_up_no_other_and_the_documented_rig
         told(scene, "Subscriptions", "False", "AccessDenied", "lambda:GetPolicy").await?;
         told(scene, "Gateway", "True", "Settled", "").await?;
 
-        rights["Statement"].as_array_mut().context("no statements")?.push(documented(&function)?);
-        scene.testbed.aws().gateway().limit(scene.key(), rights);
+        limit_with(scene, &Needs { subscribers: vec![name.clone()], ..Needs::default() })?;
         look_again(scene, "rights").await?;
         told(scene, "Subscriptions", "False", "Rejected", "Make the function").await?;
         let status = scene.stack.object().await?["status"].clone();
@@ -314,14 +311,4 @@ fn one_subscription_that_cannot_be_made_holds_up_no_other_and_the_documented_rig
         ensure_eq!(outside.statements(&name).await, Vec::<String>::new(), "permissions that are left");
         Ok(())
     })
-}
-
-/// The statement of docs/permissions.md for users' functions, for one of them.
-fn documented(function: &str) -> Result<Value> {
-    let document = std::fs::read_to_string(workspace::root().join("docs/permissions.md"))?;
-    let statement = document.split("```json").find(|block| block.contains("\"SubscribedFunctions\""));
-    let statement = statement.and_then(|block| block.split("```").next()).context("no such statement")?;
-    let mut statement: Value = serde_json::from_str(statement)?;
-    statement["Resource"] = json!([function, format!("{function}:*")]);
-    Ok(statement)
 }
