@@ -8,7 +8,7 @@ use sumu_tests::stack::condition;
 use sumu_tests::{Context, Result, ensure, ensure_eq, poll, workspace};
 
 use crate::scene::{Scene, ensure_complete, scene, text};
-use crate::totals::READS_MAX;
+use crate::totals::{READS_MAX, are_counted_at_the_wire};
 
 /// The conditions of every stack.
 const CONDITIONS: [&str; 6] = ["Ready", "Connections", "Notifications", "Messages", "Functions", "Gateway"];
@@ -130,7 +130,9 @@ async fn kubectl_shows_the_columns(scene: &Scene) -> Result<()> {
 fn a_settled_stack_is_looked_at_again_and_again_without_a_write() -> Result<()> {
     scene("settled").resync_seconds(1).play(async |scene| {
         let before = scene.stack.object().await?;
-        for pass in scene.more_passes(4).await? {
+        let passes = scene.more_passes(4).await?;
+        are_counted_at_the_wire(scene, &passes)?;
+        for pass in passes {
             ensure!(pass.settled, "not settled: {}", pass.line);
             ensure_eq!(pass.aws_writes, 0, "writes to AWS in {}", pass.line);
             ensure!((1..=READS_MAX).contains(&pass.aws_reads), "reads of AWS in {}", pass.line);
