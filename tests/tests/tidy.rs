@@ -2,6 +2,8 @@
 
 #[path = "tidy/kubernetes.rs"]
 mod kubernetes;
+#[path = "tidy/operator.rs"]
+mod operator;
 #[path = "tidy/release.rs"]
 mod release;
 
