@@ -66,6 +66,8 @@ mod push;
 mod recovery;
 #[path = "live/refusals.rs"]
 mod refusals;
+#[path = "live/regions.rs"]
+mod regions;
 #[path = "live/requests.rs"]
 mod requests;
 #[path = "live/scale.rs"]

@@ -277,6 +277,42 @@ fn a_server_that_has_not_confirmed_is_told_and_holds_up_nothing() -> Result<()> 
 }
 
 #[test]
+fn people_servers_and_delivery_streams_are_subscribed_and_let_go_of() -> Result<()> {
+    scene("people").play_from_the_start(async |scene| {
+        let outside = Outside::of(scene).await;
+        let role = format!("arn:aws:iam::{ACCOUNT}:role/sns-to-firehose");
+        let stream = format!("arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/archive");
+        let wanted = [
+            json!({"protocol": "http", "endpoint": "http://127.0.0.1:9/in"}),
+            json!({"protocol": "email", "endpoint": "somebody@example.com"}),
+            json!({"protocol": "sms", "endpoint": "+4915112345678"}),
+            json!({"protocol": "firehose", "endpoint": stream, "subscriptionRoleArn": role}),
+        ];
+        scene.change(&json!({"messages": {"subscriptions": wanted}}));
+        scene.apply().await?;
+        scene.ready().await?;
+        let topic = scene.text("/messages/topicArn")?.to_owned();
+        let found = outside.subscriptions(&topic).await?;
+        let endpoints: Vec<&str> = found.iter().map(|(endpoint, _)| endpoint.as_str()).collect();
+        let expected = ["+4915112345678", stream.as_str(), "http://127.0.0.1:9/in", "somebody@example.com"];
+        ensure_eq!(endpoints, expected, "where the topic leads");
+        ensure_eq!(outside.attribute(&found[1].1, "SubscriptionRoleArn").await?, Some(role), "the stream's role");
+        let status = scene.stack.object().await?["status"].to_string();
+        for person in ["somebody@", "5112345678"] {
+            ensure!(!status.contains(person) && !scene.operator_log()?.contains(person), "{person} is told");
+        }
+
+        scene.edit(json!({"messages": {"subscriptions": [wanted[1]]}})).await?;
+        let left = outside.subscriptions(&topic).await?;
+        ensure!(left.len() == 1 && left[0].0 == "somebody@example.com", "not only the e-mail is left: {left:?}");
+        scene.edit(json!({"messages": {"subscriptions": []}})).await?;
+        ensure_eq!(outside.subscriptions(&topic).await?, [], "subscriptions that are left");
+        ensure_eq!(outside.notes(&topic).await?, Vec::<String>::new(), "notes that are left");
+        Ok(())
+    })
+}
+
+#[test]
 fn one_subscription_that_cannot_be_made_holds_up_no_other_and_the_printed_rights_suffice() -> Result<()> {
     scene("broken").play_from_the_start(async |scene| {
         let outside = Outside::of(scene).await;
