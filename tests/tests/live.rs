@@ -70,6 +70,8 @@ mod refusals;
 mod regions;
 #[path = "live/requests.rs"]
 mod requests;
+#[path = "live/rollout.rs"]
+mod rollout;
 #[path = "live/scale.rs"]
 mod scale;
 #[path = "live/scene.rs"]
