@@ -53,7 +53,8 @@ fn the_code_of_another_operator_rolls_out_where_it_differs_and_keeps_who_is_conn
         let before = scene.status.clone();
         let folder = newer_functions(scene)?;
         let packages = Packages::load(Path::new(&folder))?;
-        let architecture = if workspace::architecture() == "arm64" { Architecture::Arm64 } else { Architecture::X86_64 };
+        let architecture =
+            if workspace::architecture() == "arm64" { Architecture::Arm64 } else { Architecture::X86_64 };
         let hash = |function| packages.find(architecture, function).map(|package| package.code_sha256);
         scene.stop_operator()?;
         scene.start_operator_with(&["--functions-dir", &folder])?;
