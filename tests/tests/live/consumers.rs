@@ -4,6 +4,7 @@
 use aws_sdk_lambda::types::EventSourceMappingConfiguration;
 use serde_json::{Value, json};
 use sumu_operator::permissions::Needs;
+use sumu_tests::aws::{ACCOUNT, REGION};
 use sumu_tests::backend::{Backend, Inbox};
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::stack::condition;
@@ -33,6 +34,18 @@ impl Team {
         let backend = scene.backend()?;
         let arn = backend.function(&name, &outbox, timeout_seconds).await?;
         Ok(Self { backend, name, arn, outbox, sqs })
+    }
+
+    /// The ARN of its queue.
+    pub fn outbox_arn(&self) -> String {
+        format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}", self.name)
+    }
+
+    /// How much feeds its function.
+    pub async fn fed(&self, scene: &Scene) -> Result<usize> {
+        let lambda = aws_sdk_lambda::Client::new(&scene.sdk().await);
+        let listed = lambda.list_event_source_mappings().function_name(&self.name).send().await?;
+        Ok(listed.event_source_mappings().len())
     }
 
     fn inbox(&self) -> Inbox {
