@@ -1,6 +1,6 @@
 //! The proxy: takes a request, lets faults and rules have their say, passes it on and answers.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
