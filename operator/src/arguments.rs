@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::desired::Endpoints;
+use crate::stack::subscription::FunctionName;
 use crate::sumu_stack::Architecture;
 use crate::telemetry::LogFormat;
 
@@ -33,7 +34,7 @@ pub enum Command {
     Reference,
     /// Pack the functions' executables as the operator uploads them.
     Package(PackageArguments),
-    /// Print the IAM policy that the operator needs, or those of a stack's functions, as JSON.
+    /// Print the IAM policy that the operator needs, or with --stack what a stack needs and its functions get, as JSON.
     Iam(IamArguments),
     /// Print what would change in AWS, and change nothing.
     #[command(args_override_self = true)]
@@ -169,7 +170,7 @@ pub struct PackageArguments {
 /// Settings of `iam`.
 #[derive(Debug, Args)]
 pub struct IamArguments {
-    /// Print the roles of a stack's functions instead: of one in the cluster, or of those in a file.
+    /// Print what a stack needs of the operator, and its functions' roles: of one in the cluster, or of those in a file.
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = full_name, num_args = 0..=1)]
     pub stack: Option<Option<FullName>>,
 
@@ -184,6 +185,18 @@ pub struct IamArguments {
     /// Id of the hosted zone in which alias records of custom domains are made. Any when absent.
     #[arg(long, default_value = "*", requires = "with")]
     pub hosted_zone: String,
+
+    /// A function of yours that stacks name in `spec.messages.consumers`, by name or ARN. May be given several times.
+    #[arg(long, value_name = "FUNCTION", conflicts_with = "stack", value_parser = function)]
+    pub consumer: Vec<String>,
+
+    /// A function of yours that stacks subscribe to their messages topics, by name or ARN. May be given several times.
+    #[arg(long, value_name = "FUNCTION", conflicts_with = "stack", value_parser = function)]
+    pub subscriber: Vec<String>,
+
+    /// Where `spec.functions.package.s3` of stacks leads. May be given several times.
+    #[arg(long, value_name = "BUCKET/PREFIX", conflicts_with = "stack", value_parser = bucket)]
+    pub package: Vec<String>,
 
     /// Account in which the policy holds. Any when absent; for a stack, the one that it is in.
     #[arg(long, default_value = "*")]
@@ -240,6 +253,27 @@ fn full_name(text: &str) -> Result<FullName, String> {
         }
         _ => Err("a namespace and a name with a slash between them, or a file with --filename".to_owned()),
     }
+}
+
+/// What ends in a policy is a function and no pattern.
+fn function(text: &str) -> Result<String, String> {
+    let name = match text.split_once(":function:") {
+        Some((place, name)) if place.starts_with("arn:") && place.split(':').count() == 5 => name,
+        Some(_) => "",
+        None => text,
+    };
+    FunctionName::parse(name.trim_end_matches(":$LATEST"))
+        .map(|_| text.to_owned())
+        .ok_or_else(|| "a function's name or its ARN".to_owned())
+}
+
+fn bucket(text: &str) -> Result<String, String> {
+    let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    if bucket.is_empty() || !bucket.chars().all(is_name) || prefix.contains(['*', '?']) {
+        return Err("a bucket, and after a slash what the keys begin with".to_owned());
+    }
+    Ok(format!("{bucket}/{prefix}"))
 }
 
 /// Settings of `guard-uninstall`.
@@ -444,6 +478,16 @@ mod tests {
         assert!(is_taken(&["iam"]) && is_taken(&["iam", "--with", "custom-domain", "--hosted-zone", "Z1"]));
         assert!(is_taken(&["iam", "--stack", "apps/live"]) && is_taken(&["iam", "--stack", "-f", "live.yaml"]));
         assert!(!is_taken(&["iam", "-f", "live.yaml"]), "it would be ignored");
+        let arn = "arn:aws:lambda:eu-west-1:123456789012:function:mail:live";
+        assert!(is_taken(&["iam", "--consumer", "chat", "--consumer", "chat:7", "--subscriber", arn]));
+        assert!(is_taken(&["iam", "--package", "code", "--package", "code/v1/"]));
+        for wrong in
+            ["*", "chat*", "", "arn:aws:lambda:eu-west-1:123456789012:function:*", "arn:aws:sqs:eu-west-1:1:chat"]
+        {
+            assert!(!is_taken(&["iam", "--consumer", wrong]), "{wrong:?}");
+        }
+        assert!(!is_taken(&["iam", "--package", "*"]) && !is_taken(&["iam", "--package", "/v1/"]));
+        assert!(!is_taken(&["iam", "--stack", "a/b", "--consumer", "chat"]), "the stack says it");
         assert!(
             !is_taken(&["iam", "--hosted-zone", "Z1"])
                 && !is_taken(&["iam", "--stack", "a/b", "--with", "custom-domain"])

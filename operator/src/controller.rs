@@ -30,6 +30,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kube::core::ObjectMeta;
 use kube::core::error_boundary::{DeserializeGuard, InvalidObject};
 use kube::runtime::controller::Action;
 use kube::{Api, Client, Resource as _, ResourceExt};
@@ -331,7 +332,7 @@ impl Context {
         if let Some(due) = self.memory.not_before(&uid, metadata.resource_version.as_deref()) {
             return Ok(Action::requeue(due));
         }
-        warn!(stack = metadata.name, %error, "object not understood");
+        warn!(stack = full_name_of(metadata), %error, "object not understood");
         let status = status::unreadable(invalid, &now());
         let is_news = self.memory.count(&uid, metadata.generation) == 0;
         let news = is_news.then(|| status.conditions.first().map(Occurrence::of)).flatten();
@@ -414,9 +415,7 @@ impl Context {
 
     fn count(&self, uid: &str, status: &SumuStackStatus, outcome: Outcome) {
         self.metrics.passed(outcome);
-        if let Some(ready) = status.conditions.iter().find(|condition| condition.type_ == status::READY) {
-            self.metrics.is_ready(uid, ready.status.as_str(), &ready.reason);
-        }
+        self.metrics.shows(uid, &status.conditions);
     }
 
     /// One line a pass, one a failure, and the plan for whoever asks for it.
@@ -462,5 +461,9 @@ fn now() -> String {
 }
 
 fn full_name(stack: &impl ResourceExt) -> String {
-    format!("{}/{}", stack.namespace().unwrap_or_default(), stack.name_any())
+    full_name_of(stack.meta())
+}
+
+fn full_name_of(stack: &ObjectMeta) -> String {
+    format!("{}/{}", stack.namespace.as_deref().unwrap_or_default(), stack.name.as_deref().unwrap_or_default())
 }

@@ -26,7 +26,7 @@ use crate::converge::{Pass, look};
 use crate::desired::policy::Document;
 use crate::desired::{Desired, Endpoints, Provision};
 use crate::packages::Packages;
-use crate::permissions::{self, Place};
+use crate::permissions::{self, Needs, Place};
 use crate::plan::plan as plan_again;
 use crate::stack::name::{Account, Names, Owner};
 use crate::stack::{Invalid, Location, StackSpec, is_held};
@@ -121,6 +121,14 @@ pub struct Told {
     pub is_settled: bool,
 }
 
+/// What a stack needs of the operator, or of the role that it assumes, and what its functions' roles may do.
+#[derive(Serialize)]
+struct Rights {
+    #[serde(flatten)]
+    roles: roles::Roles,
+    operator: Document,
+}
+
 /// What is told of stacks, in JSON.
 #[derive(Serialize)]
 struct All<T> {
@@ -156,14 +164,18 @@ pub async fn plan(arguments: &PlanArguments) -> Result<Told, Error> {
 pub fn operator_policy(arguments: &IamArguments) -> Document {
     let IamArguments { partition, region, account, .. } = arguments;
     let place = Place { partition: partition.clone(), region: region.clone(), account: account.clone() };
-    if arguments.with.contains(&Feature::CustomDomain) {
-        permissions::policy_with_custom_domain(&place, &arguments.hosted_zone)
-    } else {
-        permissions::policy(&place)
-    }
+    let domain_names = arguments.with.contains(&Feature::CustomDomain);
+    let needs = Needs {
+        domain_names,
+        hosted_zones: domain_names.then(|| arguments.hosted_zone.clone()).into_iter().collect(),
+        consumers: arguments.consumer.clone(),
+        subscribers: arguments.subscriber.clone(),
+        packages: arguments.package.clone(),
+    };
+    permissions::policy(&place, &needs)
 }
 
-/// Tells what the roles of the functions of the stacks may do, as JSON.
+/// Tells what stacks need of the operator and what the roles of their functions may do, as JSON.
 ///
 /// # Errors
 /// When a stack cannot be found or would be refused.
@@ -248,13 +260,20 @@ fn leave_code_as_it_is(desired: &mut Desired, pass: &mut Pass) {
     pass.plan = plan_again(desired, &pass.observed);
 }
 
-async fn roles_of(subject: Subject, arguments: &IamArguments) -> Result<roles::Roles, Error> {
+async fn roles_of(subject: Subject, arguments: &IamArguments) -> Result<Rights, Error> {
     let Subject { stack, is_new, mut notes } = subject;
     let invalid = |invalid| Error::Invalid { stack: subject::full_name(&stack), invalid };
     let account = account_of(&stack, arguments, &mut notes).await;
     let mut spec = StackSpec::of(&stack, &account.region).map_err(invalid)?;
-    // No function knows of it, and its certificate cannot be judged where the account is not known.
+    let Account { partition, region, id } = account.clone();
+    let operator = permissions::policy(&Place { partition, region, account: id }, &Needs::of(&spec, &account));
+    if let Some(role) = &spec.location.role {
+        let arn = &role.arn;
+        notes.push(format!("operator is the policy of {arn}; the operator itself needs sts:AssumeRole on that role"));
+    }
+    // No function's role depends on these, and they cannot be judged where the account is not known.
     spec.custom_domain = None;
+    spec.consumers.clear();
     let names = Names::of(&spec.owner, account);
     let endpoints = Endpoints { websocket: String::new(), management: String::new() };
     let provision = Provision { packages: Packages::unknown(), endpoints };
@@ -262,7 +281,15 @@ async fn roles_of(subject: Subject, arguments: &IamArguments) -> Result<roles::R
     let api_id = stack.status.as_ref().and_then(|status| status.api_id.as_deref());
     // What is adopted has its names already.
     let is_new = is_new && stack.spec.adoption.is_none();
-    Ok(roles::Roles::of(&desired, api_id, is_new, notes))
+    Ok(Rights { roles: roles::Roles::of(&desired, api_id, is_new, notes), operator })
+}
+
+/// The region of what must be in the stack's own, if the spec names anything of that kind.
+fn region_of_what_is_named(stack: &SumuStack) -> Option<String> {
+    let consumers = stack.spec.messages.consumers.iter().map(|consumer| &consumer.function_arn);
+    let domain = stack.spec.gateway.custom_domain.as_ref();
+    let mut named = consumers.chain(domain.and_then(|domain| domain.certificate_arn.as_ref()));
+    named.next()?.split(':').nth(3).map(ToOwned::to_owned)
 }
 
 /// Where the stack is: as the arguments say, as its status says, or as AWS says of the credentials. `*` where none does.
@@ -273,6 +300,7 @@ async fn account_of(stack: &SumuStack, arguments: &IamArguments, notes: &mut Vec
     let region = given(&arguments.region)
         .or_else(|| stack.spec.aws.region.clone())
         .or_else(|| home.map(|home| home.region.clone()))
+        .or_else(|| region_of_what_is_named(stack))
         .unwrap_or_else(|| ANY.to_owned());
     let of_role = |arn: &String| arn.split(':').nth(4).map(ToOwned::to_owned);
     let known = given(&arguments.account)

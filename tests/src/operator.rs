@@ -159,9 +159,18 @@ impl Operator {
     /// How much memory it holds for itself, in KiB: without the pages of its executable, which a debug build fills with
     /// forty megabytes of its own and the system can take back at any time.
     pub fn memory_kib(&self) -> Result<u64> {
+        self.status_kib("RssAnon")
+    }
+
+    /// The most memory that it has had at once, in KiB, the pages of its executable too.
+    pub fn peak_memory_kib(&self) -> Result<u64> {
+        self.status_kib("VmHWM")
+    }
+
+    fn status_kib(&self, name: &str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
-        Ok(resident.trim().trim_end_matches("kB").trim().parse()?)
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(line.with_context(|| format!("no {name}"))?.trim().trim_end_matches("kB").trim().parse()?)
     }
 }
 

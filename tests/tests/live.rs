@@ -70,8 +70,12 @@ mod push;
 mod recovery;
 #[path = "live/refusals.rs"]
 mod refusals;
+#[path = "live/regions.rs"]
+mod regions;
 #[path = "live/requests.rs"]
 mod requests;
+#[path = "live/rollout.rs"]
+mod rollout;
 #[path = "live/scale.rs"]
 mod scale;
 #[path = "live/scene.rs"]

@@ -206,7 +206,7 @@ fn refused(failure: &Failure) -> Exported {
         _ => Kind::Unreachable,
     };
     let what = if name.is_empty() { "ConfigMaps".to_owned() } else { format!("ConfigMap {name}") };
-    warn!(config_map = name, error = error as &dyn std::error::Error, "{action} failed");
+    warn!(config_map = name, action, error = error as &dyn std::error::Error, "ConfigMap not exported");
     let why = match error {
         kube::Error::Api(status) => status.message.clone(),
         _ => "the API server could not be reached".to_owned(),

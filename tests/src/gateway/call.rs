@@ -42,6 +42,8 @@ pub struct Call {
     pub ids: Vec<String>,
     /// The access key of who calls; empty for a call that is not signed.
     pub caller: String,
+    /// The region for which it is signed.
+    pub region: String,
     /// The HTTP method.
     pub method: Method,
     /// The path, decoded.
@@ -159,10 +161,10 @@ impl Call {
             (service, operation, Vec::new(), true)
         };
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        let caller = caller(&parts.headers).unwrap_or_default().to_owned();
+        let (caller, region) = caller_and_region(&parts.headers).unwrap_or_default();
         let (method, path) = (parts.method.clone(), decoded(parts.uri.path()));
         let (body, input) = (body.clone(), OnceLock::new());
-        Some(Self { service, operation, ids, caller, method, path, query, body, is_form, input })
+        Some(Self { service, operation, ids, caller, region, method, path, query, body, is_form, input })
     }
 
     /// The input: the JSON that was sent, or the fields of the form.
@@ -264,10 +266,12 @@ fn decoded(path: &str) -> String {
 }
 
 /// The access key in a signature of version 4.
-fn caller(headers: &HeaderMap) -> Option<&str> {
+fn caller_and_region(headers: &HeaderMap) -> Option<(String, String)> {
     let signature = headers.get("authorization")?.to_str().ok()?;
     let (_, credential) = signature.split_once("Credential=")?;
-    credential.split('/').next()
+    // The key, the day, the region.
+    let mut scope = credential.split('/');
+    Some((scope.next()?.to_owned(), scope.nth(1).unwrap_or_default().to_owned()))
 }
 
 /// The services of forms tell theirs only by the scope of the signature.

@@ -301,7 +301,7 @@ fn an_edit_of_the_spec_reaches_aws_and_the_socket_and_keeps_who_is_connected() -
                 "connections": {"ttlSeconds": 9000},
                 "gateway": {"throttling": {"rateLimit": 50, "burstLimit": 20}},
                 "functions": {"memoryMiB": 192, "logRetentionDays": 7},
-                "pusher": {"maxConcurrency": 3},
+                "pusher": {"maxConcurrency": 3, "maxRate": 77},
                 "tags": {"team": "chat"},
             }))
             .await?;
@@ -340,6 +340,7 @@ fn reaches_aws(before: &Snapshot, after: &Snapshot) -> Result<()> {
         ("function authorizer: environment", r#""SUMU_PRINCIPAL_CLAIM": "uid""#),
         ("function routes: environment", r#""SUMU_CONNECTION_TTL_SECONDS": "9000""#),
         ("function pusher: environment", r#""SUMU_MAX_CONCURRENCY": "3""#),
+        ("function pusher: environment", r#""SUMU_MAX_RATE": "77""#),
         ("function pusher: event sources", "Some(3)"),
     ] {
         let value = after.get(setting).cloned().unwrap_or_default();

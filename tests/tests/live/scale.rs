@@ -61,7 +61,8 @@ fn a_hundred_stacks_become_ready_then_ask_nothing_of_aws_and_go_and_it_takes_lit
         let seen = gateway.seen(scene.key());
         let writes = seen.iter().filter(|seen| !seen.is_read).count();
         let memory = scene.operator.memory_kib()?;
-        println!("{} calls, {writes} of them writes, {memory} KiB", seen.len());
+        let peak = scene.operator.peak_memory_kib()?;
+        println!("{} calls, {writes} of them writes, {memory} KiB, {peak} KiB at most with its executable", seen.len());
         ensure!(memory <= MEMORY_KIB_MAX, "the operator has {memory} KiB");
         are_complete(scene, &stacks).await?;
         gone(scene, &stacks).await
@@ -93,8 +94,8 @@ fn fifty_stacks_share_what_an_account_may_call_and_none_starves() -> Result<()> 
 }
 
 async fn make_secrets(scene: &Scene) -> Result<()> {
-    let namespace = scene.testbed.kubernetes().namespace("secrets").await?;
-    let secrets: Api<Secret> = Api::namespaced(scene.testbed.kubernetes().client().await?, &namespace);
+    // Where the operator looks for stacks: elsewhere it could not keep them even if it watched them.
+    let secrets: Api<Secret> = Api::namespaced(scene.testbed.kubernetes().client().await?, &scene.namespace);
     for number in 0..SECRETS {
         let mut secret = Secret::default();
         secret.metadata.name = Some(format!("theirs-{number}"));

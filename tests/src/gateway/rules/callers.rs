@@ -1,8 +1,9 @@
 //! What a caller may do: whoever has been given a policy may do what it allows, and everybody else everything.
 //!
-//! The actions and resources of a call are those of the Service Authorization Reference. Conditions count as met.
+//! The actions and resources of a call are those of the Service Authorization Reference. Conditions count as met, but for
+//! that on the function of an event source that is made.
 
-use super::rights::allows;
+use super::rights::allows_for;
 use crate::aws::{ACCOUNT, REGION};
 use crate::gateway::call::{Call, Service};
 use crate::gateway::facts::{Facts, last};
@@ -33,8 +34,9 @@ type Right = (String, String);
 fn caller(call: &Call, facts: &Facts) -> Option<Refusal> {
     let mut memory = facts.memory();
     let (policy, used) = memory.callers.get_mut(&call.caller)?;
+    let function = function_of_source(call);
     for (action, resource) in rights(call) {
-        if !allows(policy, &action, &resource) {
+        if !allows_for(policy, &action, &resource, function.as_deref()) {
             return Some(denial(call, &action, &resource));
         }
         used.insert(action);
@@ -96,6 +98,14 @@ fn rights(call: &Call) -> Vec<Right> {
         Service::Sts if call.operation == "GetCallerIdentity" => Vec::new(),
         Service::Sts => vec![(format!("sts:{}", call.operation), call.text("RoleArn").to_owned())],
     }
+}
+
+/// The function of an event source that is to be made. Of one that is there only its id is told.
+fn function_of_source(call: &Call) -> Option<String> {
+    let named = call.text("FunctionName");
+    let is_arn = named.starts_with("arn:");
+    (call.operation == "CreateEventSourceMapping")
+        .then(|| if is_arn { named.to_owned() } else { arn("lambda", ACCOUNT, &format!("function:{named}")) })
 }
 
 fn of_function(call: &Call) -> Vec<Right> {

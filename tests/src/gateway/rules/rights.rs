@@ -48,10 +48,18 @@ fn decoded(document: &str) -> String {
 
 /// Whether a policy allows something and denies it nowhere. Conditions count as met.
 pub(crate) fn allows(document: &Value, action: &str, resource: &str) -> bool {
+    allows_for(document, action, resource, None)
+}
+
+/// The same where the function of an event source is known, on which a statement may have a condition.
+pub(crate) fn allows_for(document: &Value, action: &str, resource: &str, function: Option<&str>) -> bool {
     let covers = |statement: &&Value| {
         let actions = texts(&statement["Action"]);
         let resources = texts(&statement["Resource"]);
-        actions.iter().any(|pattern| matches(&pattern.to_lowercase(), &action.to_lowercase()))
+        let functions = texts(&statement["Condition"]["ArnLike"]["lambda:FunctionArn"]);
+        let is_met = |arn: &str| functions.is_empty() || functions.iter().any(|pattern| matches(pattern, arn));
+        function.is_none_or(is_met)
+            && actions.iter().any(|pattern| matches(&pattern.to_lowercase(), &action.to_lowercase()))
             && resources.iter().any(|pattern| matches(pattern, resource))
     };
     let statements = items(&document["Statement"]);
