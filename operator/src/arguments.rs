@@ -269,7 +269,7 @@ fn function(text: &str) -> Result<String, String> {
 
 fn bucket(text: &str) -> Result<String, String> {
     let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
-    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     if bucket.is_empty() || !bucket.chars().all(is_name) || prefix.contains(['*', '?']) {
         return Err("a bucket, and after a slash what the keys begin with".to_owned());
     }

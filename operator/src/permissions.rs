@@ -117,7 +117,7 @@ fn of_users(place: &Place, needs: &Needs) -> Vec<Statement> {
                 "CreateEventSourceMapping UpdateEventSourceMapping DeleteEventSourceMapping",
                 "*".into(),
             )
-            .when_any("ArnLike", "lambda:FunctionArn", functions(&needs.consumers)),
+            .when_any("ArnLike", "lambda:FunctionArn", &functions(&needs.consumers)),
         );
     }
     if !needs.subscribers.is_empty() {

@@ -47,7 +47,7 @@ impl Statement {
 
     /// On a condition that one of several values meets.
     #[must_use]
-    pub fn when_any(mut self, operator: &str, key: &str, values: Vec<String>) -> Self {
+    pub fn when_any(mut self, operator: &str, key: &str, values: &[String]) -> Self {
         self.0["Condition"][operator][key] = json!(values);
         self
     }
