@@ -13,9 +13,9 @@ use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 use crate::consumers::Team;
 use crate::scene::{Scene, change_of_every_part, ensure_complete, ensure_complete_but};
 
-/// What the change adds: the queue for departures, what feeds the watchdog from it, the log group of access logs, and a
-/// subscription with its dead-letter queue.
-const CHANGED: [(&str, usize); 4] = [("event source", 4), ("log group", 5), ("queue", 9), ("subscription", 2)];
+/// What the change adds: the queue for departures, what feeds the watchdog from it, the log group of access logs, a
+/// subscription with its dead-letter queue, and what feeds the team's function.
+const CHANGED: [(&str, usize); 4] = [("event source", 5), ("log group", 5), ("queue", 9), ("subscription", 2)];
 
 /// Between what the operator is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,6 @@ impl Chapter {
     /// Looks with AWS's own lists.
     async fn ensure_right(self, scene: &Scene, team: &Team) -> Result<()> {
         let inventory = scene.inventory().await?;
-        // What feeds a function of somebody else's is in no inventory of the stack.
         let fed = usize::from(self == Self::Update);
         ensure_eq!(team.fed(scene).await?, fed, "what feeds the team's function");
         match self {
