@@ -189,10 +189,10 @@ impl Shared {
                 return Ok(refusal.answer(call.service));
             }
         }
-        let asked = self.asked(call, asked)?;
-        let answer = match self.done(call).await? {
+        let asked = self.asked(call, &facts, asked)?;
+        let answer = match self.done(call, &facts).await? {
             Some(answer) => answer,
-            None if self.holds => self.hold(call, asked).await?,
+            None if self.holds => self.hold(call, &facts, asked).await?,
             None => self.pass_on(asked).await?,
         };
         self.deployments.capture(call, &answer, &facts.gateway).await?;
@@ -201,7 +201,7 @@ impl Shared {
         if answer.is_good() {
             self.faults.saw(call);
         }
-        let answer = self.mended(call, answer).await?;
+        let answer = self.mended(call, &facts, answer).await?;
         if !self.faults.freezes(call) {
             self.history.keep(call, &answer);
         }
@@ -209,10 +209,10 @@ impl Shared {
     }
 
     /// What the emulator is asked for.
-    fn asked(&self, call: &Call, mut asked: Asked) -> Result<Asked> {
+    fn asked(&self, call: &Call, facts: &Facts, mut asked: Asked) -> Result<Asked> {
         for (rule, count) in self.rules.of(call) {
             let Act::Ask(asking) = rule.act else { continue };
-            let (query, body) = asking(call, &self.facts_of(call));
+            let (query, body) = asking(call, facts);
             count.fetch_add(1, Ordering::SeqCst);
             asked.parts.uri = Uri::try_from(format!("{}?{query}", asked.parts.uri.path()))?;
             asked.parts.headers.insert(CONTENT_LENGTH, body.len().into());
@@ -222,10 +222,10 @@ impl Shared {
     }
 
     /// What a rule has done in the emulator's place.
-    async fn done(&self, call: &Call) -> Result<Option<Answer>> {
+    async fn done(&self, call: &Call, facts: &Facts) -> Result<Option<Answer>> {
         for (rule, count) in self.rules.of(call) {
             let Act::Do(doing) = rule.act else { continue };
-            if let Some(answer) = doing(call, &self.facts_of(call)).await.map_err(|error| error.within(rule.name))? {
+            if let Some(answer) = doing(call, facts).await.map_err(|error| error.within(rule.name))? {
                 count.fetch_add(1, Ordering::SeqCst);
                 return Ok(Some(answer));
             }
@@ -234,9 +234,9 @@ impl Shared {
     }
 
     /// Lets the emulator hold what is asked for, in a form in which it does not work on it.
-    async fn hold(&self, call: &Call, mut asked: Asked) -> Result<Answer> {
+    async fn hold(&self, call: &Call, facts: &Facts, mut asked: Asked) -> Result<Answer> {
         if let Some(queue) = Held::notified(call).and_then(queue_of) {
-            self.facts_of(call).sqs.create_queue().queue_name(last(&queue)).send().await?;
+            facts.sqs.create_queue().queue_name(last(&queue)).send().await?;
         }
         if let Some(body) = self.held.before(call, &asked.body) {
             asked.parts.headers.insert(CONTENT_LENGTH, body.len().into());
@@ -245,11 +245,11 @@ impl Shared {
         Ok(self.held.after(call, self.pass_on(asked).await?))
     }
 
-    async fn mended(&self, call: &Call, mut answer: Answer) -> Result<Answer> {
+    async fn mended(&self, call: &Call, facts: &Facts, mut answer: Answer) -> Result<Answer> {
         for (rule, count) in self.rules.of(call) {
             let Act::Mend(mending) = rule.act else { continue };
             let (status, body) = (answer.status, answer.body.clone());
-            answer = mending(call, &self.facts_of(call), answer).await.map_err(|error| error.within(rule.name))?;
+            answer = mending(call, facts, answer).await.map_err(|error| error.within(rule.name))?;
             note(count, (status, &body) != (answer.status, &answer.body));
         }
         Ok(answer)

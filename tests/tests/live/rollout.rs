@@ -8,6 +8,7 @@ use sumu_operator::packages::Packages;
 use sumu_operator::sumu_stack::Architecture;
 use sumu_tests::{Context, Result, ensure, ensure_eq, workspace};
 
+use crate::bucket::code_of;
 use crate::faults::common::seen;
 use crate::scene::{Scene, scene};
 
@@ -37,12 +38,6 @@ fn with_comment(mut package: Vec<u8>) -> Result<Vec<u8>> {
     package.extend(u16::try_from(COMMENT.len())?.to_le_bytes());
     package.extend(COMMENT);
     Ok(package)
-}
-
-async fn code_of(scene: &Scene, function: Function) -> Result<Option<String>> {
-    let client = aws_sdk_lambda::Client::new(&scene.sdk().await);
-    let arn = scene.text(&format!("/functions/{function}/arn"))?;
-    Ok(client.get_function_configuration().function_name(arn).send().await?.code_sha256)
 }
 
 #[test]

@@ -68,8 +68,7 @@ impl Domains {
         names: &Names,
         owner: &Owner,
     ) -> Result<Vec<(String, DomainState)>, CloudError> {
-        let listed =
-            all_items!(self, self.client.get_domain_names().max_results("100"), "GetDomainNames", names.prefix());
+        let listed = all_items!(self.client.get_domain_names().max_results("100"), "GetDomainNames", names.prefix());
         let mut found = Vec::new();
         for listed in listed {
             let name = listed.domain_name.clone().unwrap_or_default();
@@ -84,7 +83,7 @@ impl Domains {
 
     async fn mappings(&self, name: &str, apis: &[ApiState]) -> Result<Vec<MappingState>, CloudError> {
         let call = self.client.get_api_mappings().domain_name(name).max_results("100");
-        let listed = all_items!(self, call.clone(), "GetApiMappings", name);
+        let listed = all_items!(call.clone(), "GetApiMappings", name);
         let mut found: Vec<MappingState> = listed.into_iter().map(|listed| mapping(listed, apis)).collect();
         found.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(found)

@@ -107,14 +107,10 @@ impl Pace {
         let began = Instant::now();
         loop {
             let now = Instant::now();
+            let waited = now.duration_since(began);
             let turn = {
                 let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                buckets.entry(rate).or_insert_with(|| Bucket(now)).turn(
-                    rate,
-                    is_check(),
-                    now.duration_since(began),
-                    now,
-                )
+                buckets.entry(rate).or_insert_with(|| Bucket(now)).turn(rate, is_check(), waited, now)
             };
             let pause = match turn {
                 Turn::Now => return Ok(()),

@@ -10,11 +10,17 @@ use crate::gateway::facts::{Facts, last};
 /// Whether Lambda can assume a role: it is there, long enough, and trusts Lambda.
 pub(super) async fn is_assumable(facts: &Facts, role_arn: &str) -> Result<bool> {
     let name = last(role_arn);
-    let Some(answer) = asked(facts.iam.get_role().role_name(name).send().await)? else { return Ok(false) };
-    let trust = answer.role.and_then(|role| role.assume_role_policy_document).unwrap_or_default();
+    let Some(trust) = trust(facts, role_arn).await? else { return Ok(false) };
     let made = facts.memory().roles_made.get(name).copied();
     let has_spread = made.is_none_or(|made| made.elapsed() >= facts.pace.role);
-    Ok(has_spread && decoded(&trust).contains("lambda.amazonaws.com"))
+    Ok(has_spread && trust.contains("lambda.amazonaws.com"))
+}
+
+/// The trust policy of a role; nothing when there is no such role.
+pub(super) async fn trust(facts: &Facts, role_arn: &str) -> Result<Option<String>> {
+    let answer = asked(facts.iam.get_role().role_name(last(role_arn)).send().await)?;
+    let document = answer.map(|answer| answer.role.and_then(|role| role.assume_role_policy_document));
+    Ok(document.map(|document| decoded(document.as_deref().unwrap_or_default())))
 }
 
 /// Whether a role may do something with a resource.
@@ -67,7 +73,7 @@ pub(crate) fn allows_for(document: &Value, action: &str, resource: &str, functio
     effect("Allow") && !effect("Deny")
 }
 
-fn items(value: &Value) -> Vec<Value> {
+pub(super) fn items(value: &Value) -> Vec<Value> {
     match value {
         Value::Array(items) => items.clone(),
         Value::Null => Vec::new(),

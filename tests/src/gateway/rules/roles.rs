@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 
-use super::{Found, asked, refuse};
+use super::{Found, asked, refuse, rights};
 use crate::gateway::call::{Call, Service};
 use crate::gateway::facts::Facts;
 use crate::gateway::rule::{Act, Rule};
@@ -85,13 +85,10 @@ fn trust(call: &Call) -> Found {
 
 async fn external_id(call: &Call, facts: &Facts) -> Found {
     let arn = call.text("RoleArn");
-    let name = arn.rsplit('/').next().unwrap_or_default();
     // What the emulator does not know counts as trusting everybody.
-    let Some(found) = asked(facts.iam.get_role().role_name(name).send().await)? else { return Ok(None) };
-    let trust = found.role.and_then(|role| role.assume_role_policy_document).unwrap_or_default();
-    let trust = percent_encoding::percent_decode_str(&trust).decode_utf8_lossy();
+    let Some(trust) = rights::trust(facts, arn).await? else { return Ok(None) };
     let trust: serde_json::Value = serde_json::from_str(&trust).unwrap_or_default();
-    let statements = trust["Statement"].as_array().map_or(&[][..], Vec::as_slice);
+    let statements = rights::items(&trust["Statement"]);
     let asks_for = |statement: &serde_json::Value| {
         statement["Condition"]["StringEquals"]["sts:ExternalId"].as_str().map(ToOwned::to_owned)
     };
