@@ -30,7 +30,7 @@ demo: setup build ## Runs a live stack on this machine and talks to it; ONCE=1 e
 test: setup lint build ## Checks everything: format, lints, docs, unit, API server and end-to-end tests.
 	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --locked
 
-test-faults: setup build ## Runs every scenario of AWS's faults and every kill, which takes 20 minutes.
+test-faults: setup build ## Runs every scenario of AWS's faults and every kill, which takes 23 minutes.
 # Kills and noise by themselves: each has several operators at a time, and what is late is a failure.
 	@failed=0; for group in "$(TEST_THREADS) faults:: delivery:: identity::" "2 kill::" "1 noise::"; do \
 		set -- $$group; threads=$$1; shift; \

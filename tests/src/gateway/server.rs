@@ -273,6 +273,7 @@ impl Shared {
 async fn after(act: fault::Act, answer: Answer) -> Result<Response<Body>> {
     match act {
         fault::Act::LoseAnswer => Err(Error::new("a fault loses the answer")),
+        fault::Act::LoseSuccess if answer.is_good() => Err(Error::new("a fault loses the answer")),
         fault::Act::Replace(instead) => Ok(whole(instead)),
         fault::Act::CutAnswer => Ok(half(answer)),
         fault::Act::Trickle(pause) => Ok(trickling(answer, pause)),
