@@ -26,7 +26,11 @@ umask 022
 mkdir -p "$to/usr/local/bin"
 cp "$operator" "$to/usr/local/bin/sumu-operator"
 for place in "$@"; do
-    "$packer" package --from "${place#*=}" --to "$to/functions" --architecture "${place%%=*}"
+    architecture=${place%%=*}
+    mkdir -p "$to/functions/$architecture"
+    # Beside the packages, for stacks that take them from a bucket.
+    "$packer" package --from "${place#*=}" --to "$to/functions" --architecture "$architecture" \
+        >"$to/functions/$architecture/codeSha256.yaml"
 done
 
 # Nobody writes here, and the same programs give the same layer.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::desired::Endpoints;
+use crate::stack::subscription::FunctionName;
 use crate::sumu_stack::Architecture;
 use crate::telemetry::LogFormat;
 
@@ -33,7 +34,7 @@ pub enum Command {
     Reference,
     /// Pack the functions' executables as the operator uploads them.
     Package(PackageArguments),
-    /// Print the IAM policy that the operator needs, or those of a stack's functions, as JSON.
+    /// Print the IAM policy that the operator needs, or with --stack what a stack needs and its functions get, as JSON.
     Iam(IamArguments),
     /// Print what would change in AWS, and change nothing.
     #[command(args_override_self = true)]
@@ -95,8 +96,9 @@ pub struct ProvisionArguments {
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     pub aws_endpoint_url: Option<String>,
 
-    /// Whether calls are held below the rates that AWS publishes for an account. An emulator needs none of it.
-    #[arg(long, env = "SUMU_AWS_PACING", value_enum, default_value_t = Pacing::On)]
+    /// Whether calls are held below the rates that AWS publishes for an account: on, off for an emulator, or how many
+    /// times those rates for an account whose quotas AWS has raised.
+    #[arg(long, env = "SUMU_AWS_PACING", default_value = "on", value_parser = pacing)]
     pub aws_pacing: Pacing,
 
     /// Template of the address at which clients connect.
@@ -168,7 +170,7 @@ pub struct PackageArguments {
 /// Settings of `iam`.
 #[derive(Debug, Args)]
 pub struct IamArguments {
-    /// Print the roles of a stack's functions instead: of one in the cluster, or of those in a file.
+    /// Print what a stack needs of the operator, and its functions' roles: of one in the cluster, or of those in a file.
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = full_name, num_args = 0..=1)]
     pub stack: Option<Option<FullName>>,
 
@@ -183,6 +185,18 @@ pub struct IamArguments {
     /// Id of the hosted zone in which alias records of custom domains are made. Any when absent.
     #[arg(long, default_value = "*", requires = "with")]
     pub hosted_zone: String,
+
+    /// A function of yours that stacks name in `spec.messages.consumers`, by name or ARN. May be given several times.
+    #[arg(long, value_name = "FUNCTION", conflicts_with = "stack", value_parser = function)]
+    pub consumer: Vec<String>,
+
+    /// A function of yours that stacks subscribe to their messages topics, by name or ARN. May be given several times.
+    #[arg(long, value_name = "FUNCTION", conflicts_with = "stack", value_parser = function)]
+    pub subscriber: Vec<String>,
+
+    /// Where `spec.functions.package.s3` of stacks leads. May be given several times.
+    #[arg(long, value_name = "BUCKET/PREFIX", conflicts_with = "stack", value_parser = bucket)]
+    pub package: Vec<String>,
 
     /// Account in which the policy holds. Any when absent; for a stack, the one that it is in.
     #[arg(long, default_value = "*")]
@@ -241,12 +255,45 @@ fn full_name(text: &str) -> Result<FullName, String> {
     }
 }
 
+/// What ends in a policy is a function and no pattern.
+fn function(text: &str) -> Result<String, String> {
+    let name = match text.split_once(":function:") {
+        Some((place, name)) if place.starts_with("arn:") && place.split(':').count() == 5 => name,
+        Some(_) => "",
+        None => text,
+    };
+    FunctionName::parse(name.trim_end_matches(":$LATEST"))
+        .map(|_| text.to_owned())
+        .ok_or_else(|| "a function's name or its ARN".to_owned())
+}
+
+fn bucket(text: &str) -> Result<String, String> {
+    let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    if bucket.is_empty() || !bucket.chars().all(is_name) || prefix.contains(['*', '?']) {
+        return Err("a bucket, and after a slash what the keys begin with".to_owned());
+    }
+    Ok(format!("{bucket}/{prefix}"))
+}
+
 /// Settings of `guard-uninstall`.
 #[derive(Debug, Args)]
 pub struct GuardArguments {
     /// The namespaces that the operator watches: one, or several with commas between them. All namespaces when absent.
     #[arg(long, visible_alias = "namespace", env = "SUMU_NAMESPACES", value_parser = namespaces)]
     pub namespaces: Option<Namespaces>,
+
+    /// The Helm release that asks, for the command that a refusal ends with.
+    #[arg(long, requires_all = ["release_namespace", "revision"])]
+    pub release: Option<String>,
+
+    /// The release's namespace.
+    #[arg(long, requires = "release")]
+    pub release_namespace: Option<String>,
+
+    /// The release's revision.
+    #[arg(long, requires = "release")]
+    pub revision: Option<u32>,
 }
 
 /// Settings of `ready`.
@@ -262,12 +309,23 @@ pub struct ReadyArguments {
 }
 
 /// Whether calls are held below AWS's rates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pacing {
-    /// They are.
-    On,
+    /// Below so many times the rates that AWS publishes.
+    Times(f64),
     /// They go out at once.
     Off,
+}
+
+fn pacing(text: &str) -> Result<Pacing, String> {
+    match text {
+        "on" => Ok(Pacing::Times(1.0)),
+        "off" => Ok(Pacing::Off),
+        _ => {
+            let times = text.parse().ok().filter(|times| (0.1..=100.0).contains(times));
+            times.map(Pacing::Times).ok_or_else(|| "on, off, or a number from 0.1 to 100".to_owned())
+        }
+    }
 }
 
 /// Whether several operators agree on one that works.
@@ -323,6 +381,19 @@ impl GuardArguments {
     pub fn watched(&self) -> Vec<&str> {
         names(self.namespaces.as_ref())
     }
+
+    /// What a person has to do after a refusal before the release can be upgraded again.
+    #[must_use]
+    pub fn way_back(&self) -> Option<String> {
+        let Self { release: Some(name), release_namespace: Some(namespace), revision: Some(revision), .. } = self
+        else {
+            return None;
+        };
+        Some(format!(
+            "Helm calls the release `uninstalling` now and does not upgrade it until you take that back: \
+             `helm rollback {name} {revision} --namespace {namespace}`."
+        ))
+    }
 }
 
 impl ReadyArguments {
@@ -366,51 +437,4 @@ impl ValueEnum for Architecture {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn watched(arguments: &[&str]) -> Option<Vec<String>> {
-        let all = ["sumu-operator", "run"].iter().chain(arguments);
-        let Command::Run(arguments) = Arguments::try_parse_from(all).ok()?.command else { return None };
-        Some(arguments.watched().into_iter().map(ToOwned::to_owned).collect())
-    }
-
-    /// Whether a command line is taken.
-    fn is_taken(arguments: &[&str]) -> bool {
-        Arguments::try_parse_from(["sumu-operator"].iter().chain(arguments)).is_ok()
-    }
-
-    #[test]
-    fn a_plan_is_of_one_stack_of_the_cluster_or_of_a_file() {
-        assert!(is_taken(&["plan", "apps/live"]) && is_taken(&["plan", "-f", "-"]));
-        assert!(!is_taken(&["plan"]) && !is_taken(&["plan", "apps/live", "-f", "live.yaml"]));
-        for wrong in ["live", "apps/", "/live", "apps/live/more", "apps/Live", "apps/live?watch=1"] {
-            assert!(!is_taken(&["plan", wrong]), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn rights_are_the_operators_or_those_of_a_stack() {
-        assert!(is_taken(&["iam"]) && is_taken(&["iam", "--with", "custom-domain", "--hosted-zone", "Z1"]));
-        assert!(is_taken(&["iam", "--stack", "apps/live"]) && is_taken(&["iam", "--stack", "-f", "live.yaml"]));
-        assert!(!is_taken(&["iam", "-f", "live.yaml"]), "it would be ignored");
-        assert!(
-            !is_taken(&["iam", "--hosted-zone", "Z1"])
-                && !is_taken(&["iam", "--stack", "a/b", "--with", "custom-domain"])
-        );
-    }
-
-    #[test]
-    fn namespaces_are_one_several_or_all_and_never_an_empty_name() {
-        assert_eq!(watched(&["--namespace", "apps"]), Some(vec!["apps".into()]));
-        assert_eq!(watched(&["--namespaces", "chat,apps,chat"]), Some(vec!["apps".into(), "chat".into()]));
-        assert_eq!(
-            watched(&["--namespace", "apps", "--namespaces", "chat"]),
-            Some(vec!["chat".into()]),
-            "the last counts"
-        );
-        assert_eq!(watched(&["--namespaces", "apps,"]), None);
-        assert_eq!(watched(&["--namespaces", ""]), None);
-        assert_eq!(watched(&["--namespaces", "apps/../secrets"]), None);
-    }
-}
+mod tests;

@@ -9,6 +9,14 @@ use crate::plan::{Part, WaitReason};
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// Of so many looks at a settled stack one reads everything; the others only what changes at all often.
+const WHOLE_LOOK_EVERY: u32 = 6;
+/// Where looks are far apart each of them reads everything, so that nothing that was changed stays unseen for days.
+const WHOLE_LOOK_AFTER_MAX: Duration = Duration::from_hours(1);
+
+/// However seldom a stack is looked at that is in place: one that is not is waited for.
+const REJECTED_AGAIN_MAX: Duration = Duration::from_mins(10);
+
 /// What is known of a stack's earlier passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct History {
@@ -16,6 +24,18 @@ pub struct History {
     pub attempt: u32,
     /// How many passes in a row before this one had the same steps.
     pub repeats: u32,
+}
+
+/// How long a stack that is in place is left alone: as its own spec says, or else as the operator is told for all.
+#[must_use]
+pub fn resync(of_stack: Option<u32>, of_operator: Duration) -> Duration {
+    of_stack.map_or(of_operator, |seconds| Duration::from_secs(seconds.into()))
+}
+
+/// How long after a look at everything the next one reads everything too.
+#[must_use]
+pub fn whole_look_after(resync: Duration) -> Duration {
+    (resync * WHOLE_LOOK_EVERY).min(WHOLE_LOOK_AFTER_MAX)
 }
 
 /// How long after a pass the next one comes.
@@ -33,7 +53,7 @@ pub fn after_pass(pass: &Pass, history: History, chance: f64, resync: Duration) 
         // Ends by a step of ours, which has its own time: that of its failure, when it fails.
         WaitReason::Exists { .. } => None,
         // Whoever uses it may end at any moment, and nobody tells us.
-        WaitReason::InUse { .. } => Some(SECOND * 20),
+        WaitReason::InUse { .. } | WaitReason::Holding { .. } => Some(SECOND * 20),
         WaitReason::Foreign(_)
         | WaitReason::Protected(_)
         | WaitReason::LostPrincipal { .. }
@@ -64,6 +84,13 @@ fn after_progress(repeats: u32) -> Duration {
 #[must_use]
 pub fn after_look(error: &CloudError, attempt: u32, chance: f64, resync: Duration) -> Duration {
     after_error(error.kind, attempt, chance, resync)
+}
+
+/// How long an update of a function that Lambda has given up rests before the next; `before` counts those in a row that
+/// were given up before it. It is mended outside the cluster: a role gets its rights back, an address is free again.
+#[must_use]
+pub fn after_failed_update(before: u32) -> Duration {
+    after_error(Kind::Quota, before, 0.0, Duration::ZERO)
 }
 
 /// What Lambda refuses of an event source is mended outside the cluster: a function is made, its timeout is lowered.
@@ -124,7 +151,7 @@ fn after_error(kind: Kind, attempt: u32, chance: f64, resync: Duration) -> Durat
             if attempt < 4 {
                 SECOND * 15
             } else {
-                resync
+                resync.min(REJECTED_AGAIN_MAX)
             }
         }
     }
@@ -161,6 +188,27 @@ mod tests {
     fn a_settled_stack_is_looked_at_again_after_the_resync_period_give_or_take_a_tenth() {
         assert_eq!(after_pass(&pass(), history(0), 0.0, RESYNC), Duration::from_mins(9));
         assert_eq!(after_pass(&pass(), history(0), 1.0, RESYNC), Duration::from_mins(11));
+    }
+
+    #[test]
+    fn a_stack_that_says_how_often_it_is_looked_at_is_and_the_others_as_the_operator_is_told() {
+        assert_eq!(resync(None, RESYNC), RESYNC);
+        let [often, seldom] = [60, 86_400].map(|seconds| resync(Some(seconds), RESYNC));
+        assert_eq!([often, seldom], [MINUTE, Duration::from_hours(24)]);
+        assert_eq!(after_pass(&pass(), history(0), 0.0, seldom), Duration::from_mins(24 * 54));
+        assert_eq!(after_pass(&pass(), history(0), 1.0, often), SECOND * 66);
+    }
+
+    #[test]
+    fn every_sixth_look_is_at_everything_and_every_one_where_looks_are_an_hour_apart() {
+        assert_eq!(whole_look_after(MINUTE), MINUTE * 6);
+        assert_eq!([RESYNC, Duration::from_hours(24)].map(whole_look_after), [Duration::from_hours(1); 2]);
+    }
+
+    #[test]
+    fn what_was_rejected_is_tried_again_before_a_stack_is_looked_at_once_a_day() {
+        let pass = Pass { failures: vec![failed(Kind::Rejected)], ..pass() };
+        assert_eq!(after_pass(&pass, history(9), 0.5, Duration::from_hours(24)), MINUTE * 10);
     }
 
     #[test]

@@ -13,10 +13,11 @@
 //! - Nothing is made in AWS for an object without our finalizer.
 //! - The finalizer goes only when AWS has confirmed that nothing is left, or that with `Retain` nothing carries the
 //!   owner's tag any more; twice with a pause when it may not show everything yet.
-//! - A stack is never worked on from another account or region than the one that its status names.
+//! - A stack is never worked on from another account or region than the one that its status names, nor for two objects.
 //! - Deleting depends on nothing that validation may refuse.
 
 mod clouds;
+mod entry;
 mod events;
 mod export;
 mod kubernetes;
@@ -29,9 +30,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kube::core::ObjectMeta;
 use kube::core::error_boundary::{DeserializeGuard, InvalidObject};
 use kube::runtime::controller::Action;
-use kube::{Client, Resource as _, ResourceExt};
+use kube::{Api, Client, Resource as _, ResourceExt};
 use tracing::{debug, error, info, warn};
 
 use crate::backoff::{self, History};
@@ -42,12 +44,13 @@ use crate::desired::end::End;
 use crate::desired::{Desired, Provision};
 use crate::metrics::{Metrics, Outcome};
 use crate::stack::name::{Names, Owner};
-use crate::stack::{Invalid, Location, StackSpec};
+use crate::stack::{Invalid, Location, Object, StackSpec, is_held};
 use crate::status::events::{events, passing_refusal};
-use crate::status::{self, Occurrence, Progress, is_look_requested, is_persistent, moved, status};
+use crate::status::{self, Occurrence, Progress, is_look_requested, is_persistent, status};
 use crate::stop::Stop;
 use crate::sumu_stack::{SumuStack, SumuStackStatus};
 use clouds::Clouds;
+use entry::Stopped;
 use events::Events;
 use kubernetes::{Guarded, Stacks};
 use memory::Memory;
@@ -100,12 +103,11 @@ pub enum Error {
     Object(#[from] Invalid),
 }
 
-/// Of so many looks at a settled stack one reads everything; the others only what changes at all often.
-const WHOLE_LOOK_EVERY: u32 = 6;
-
 /// What every pass needs.
 struct Context {
     client: Client,
+    /// Where objects are watched.
+    places: Vec<Api<Guarded>>,
     events: Events,
     clouds: Clouds,
     provision: Provision,
@@ -140,24 +142,24 @@ async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
         Some(DeserializeGuard(Err(invalid))) => return context.unreadable(&invalid, &stacks).await,
         Some(DeserializeGuard(Ok(stack))) => stack,
     };
-    let owner = Owner::of(&stack)?;
+    let object = Object::of(&stack)?;
     let is_deleting = stack.metadata.deletion_timestamp.is_some();
-    if let Some(due) = context.memory.not_before(&owner.uid, stack.resource_version().as_deref()) {
-        return if !is_deleting && context.memory.is_export_look_due(&owner.uid) {
-            Box::pin(context.export_again(&stack, &owner, &stacks, due)).await
+    if let Some(due) = context.memory.not_before(&object.uid, stack.resource_version().as_deref()) {
+        return if !is_deleting && context.memory.is_export_look_due(&object.uid) {
+            Box::pin(context.export_again(&stack, &object, &stacks, due)).await
         } else {
             Ok(Action::requeue(due))
         };
     }
     let began = Instant::now();
-    let result = match (is_deleting, stacks.has_finalizer(&stack)) {
+    let result = match (is_deleting, is_held(&stack)) {
         (true, false) => {
-            context.forget(Some(&owner.uid));
+            context.forget(Some(&object.uid));
             return Ok(Action::await_change());
         }
-        (true, true) => Box::pin(delete(&stack, &owner, &stacks, &context)).await,
-        (false, true) => Box::pin(keep(&stack, &owner, &stacks, &context)).await,
-        (false, false) => Box::pin(begin(&stack, &owner, &stacks, &context)).await,
+        (true, true) => Box::pin(delete(&stack, &object, &stacks, &context)).await,
+        (false, true) => Box::pin(keep(&stack, &object, &stacks, &context)).await,
+        (false, false) => Box::pin(begin(&stack, &object, &stacks, &context)).await,
     };
     context.metrics.took(began.elapsed());
     result
@@ -165,11 +167,11 @@ async fn reconcile(stack: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
 
 /// Before the first call that makes something: is AWS there at all, and where is this? Only then comes the finalizer, so
 /// that an object with a region that does not exist can simply be deleted again.
-async fn begin(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
+async fn begin(stack: &SumuStack, object: &Object, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
     let location = Location::of(&stack.spec.aws, &context.default_region);
-    let cloud = match context.enter(&location, stack).await {
+    let cloud = match context.enter_first(&location, stack).await {
         Ok(cloud) => cloud,
-        Err(stopped) => return context.stop(stack, owner, stacks, &stopped).await,
+        Err(stopped) => return context.stopped(stack, object, stacks, stopped).await,
     };
     stacks.write_status(stack, &status::begun(stack, cloud.account())).await?;
     // The write has given the object another version.
@@ -183,28 +185,29 @@ async fn begin(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Cont
 }
 
 /// Brings AWS to what the stack asks for, then says how far it got.
-async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
-    let attempt = context.memory.count(&owner.uid, stack.metadata.generation);
+async fn keep(stack: &SumuStack, object: &Object, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
+    let attempt = context.memory.count(&object.uid, stack.metadata.generation);
+    let resync = context.resync(stack);
     let spec = match StackSpec::of(stack, &context.default_region) {
         Ok(spec) => spec,
-        Err(invalid) => return context.refuse(stack, owner, stacks, &invalid).await,
+        Err(invalid) => return context.refuse(stack, object, stacks, &invalid, resync).await,
     };
     let cloud = match context.enter(&spec.location, stack).await {
         Ok(cloud) => cloud,
-        Err(stopped) => return context.stop(stack, owner, stacks, &stopped).await,
+        Err(stopped) => return context.stopped(stack, object, stacks, stopped).await,
     };
-    let names = Names::of(owner, cloud.account().clone());
+    let names = Names::of(&spec.owner, cloud.account().clone());
     let desired = match Desired::of(&spec, names, &context.provision) {
         Ok(desired) => desired,
-        Err(invalid) => return context.refuse(stack, owner, stacks, &invalid).await,
+        Err(invalid) => return context.refuse(stack, object, stacks, &invalid, resync).await,
     };
     if is_look_requested(stack) {
         cloud.forget_tags(&desired.names);
     }
     let is_suspended = stack.spec.suspend;
-    let is_settled = context.memory.was_settled(&owner.uid);
+    let is_settled = context.memory.was_settled(&object.uid);
     let is_glance =
-        !is_look_requested(stack) && context.memory.may_glance(&owner.uid, context.resync * WHOLE_LOOK_EVERY);
+        !is_look_requested(stack) && context.memory.may_glance(&object.uid, backoff::whole_look_after(resync));
     let purpose = if is_settled { Purpose::Check } else { Purpose::Change };
     // A look is a large future, and three of them in one would not fit the stack of a thread.
     let (result, calls) = match context.glance(is_glance, &cloud, &desired).await {
@@ -215,47 +218,51 @@ async fn keep(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Conte
     let pass = match result {
         Ok(Some(pass)) => pass,
         Ok(None) => return Ok(Action::await_change()),
-        Err(error) => return context.unseen(stack, owner, stacks, &error).await,
+        Err(error) => return context.unseen(stack, object, stacks, &error).await,
     };
-    context.memory.saw(&owner.uid, pass.plan.is_settled());
+    context.memory.saw(&object.uid, pass.plan.is_settled());
     if pass.plan.is_settled() && calls.purpose() != Purpose::Glance {
-        context.memory.saw_whole(&owner.uid);
+        context.memory.saw_whole(&object.uid);
     }
     if !is_suspended {
         context.metrics.planned(&pass.plan.steps);
-        if !pass.plan.steps.is_empty() && context.memory.was_settled(&owner.uid) {
+        if !pass.plan.steps.is_empty() && context.memory.was_settled(&object.uid) {
             context.metrics.drifted();
         }
     }
     let progress = if is_suspended { Progress::Suspended(&pass, &desired) } else { Progress::Passed(&pass, &desired) };
-    let next = if is_suspended { context.resync } else { context.after(&pass, owner, attempt) };
+    let next = if is_suspended { resync } else { context.after(&pass, object, attempt, resync) };
     Context::report(stack, &pass, &calls, next);
-    context.finish(stack, owner, stacks, progress, next).await
+    context.finish(stack, object, stacks, progress, next).await
 }
 
 /// Deleting is converging to nothing.
-async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
-    let attempt = context.memory.count(&owner.uid, stack.metadata.generation);
+async fn delete(stack: &SumuStack, object: &Object, stacks: &Stacks, context: &Context) -> Result<Action, Error> {
+    let attempt = context.memory.count(&object.uid, stack.metadata.generation);
     let location = Location::of(&stack.spec.aws, &context.default_region);
     let cloud = match context.enter(&location, stack).await {
         Ok(cloud) => cloud,
-        Err(stopped) => return context.stop(stack, owner, stacks, &stopped).await,
+        Err(Stopped::Taken(taken)) => {
+            return context.release(stack, object, stacks, vec![Occurrence::not_its_own(&taken)]).await;
+        }
+        Err(stopped) => return context.stopped(stack, object, stacks, stopped).await,
     };
-    let names = Names::of(owner, cloud.account().clone());
-    let desired = Desired::of_deleted(stack, owner.clone(), names);
+    let owner = Owner::of(stack)?;
+    let names = Names::of(&owner, cloud.account().clone());
+    let desired = Desired::of_deleted(stack, owner, names);
     let is_retained = desired.end == End::Retained;
     let (result, calls) = counted(Purpose::Change, Box::pin(converge_until(&*cloud, &desired, &context.stop))).await;
     let pass = match result {
         Ok(Some(pass)) => pass,
         Ok(None) => return Ok(Action::await_change()),
-        Err(error) => return context.unseen(stack, owner, stacks, &error).await,
+        Err(error) => return context.unseen(stack, object, stacks, &error).await,
     };
     context.metrics.planned(&pass.plan.steps);
     // What has just lost our tag is under our names too.
     let nobodys = BTreeSet::new();
     let foreign = if is_retained { &nobodys } else { &pass.observed.foreign };
-    let still_unsure = context.memory.saw_deleting(&owner.uid, pass.observed.is_nothing(), foreign.is_empty());
-    let next = still_unsure.unwrap_or_else(|| context.after(&pass, owner, attempt));
+    let still_unsure = context.memory.saw_deleting(&object.uid, pass.observed.is_nothing(), foreign.is_empty());
+    let next = still_unsure.unwrap_or_else(|| context.after(&pass, object, attempt, context.resync(stack)));
     Context::report(stack, &pass, &calls, next);
     if still_unsure.is_some_and(|left| left.is_zero()) {
         for resource in foreign {
@@ -266,45 +273,12 @@ async fn delete(stack: &SumuStack, owner: &Owner, stacks: &Stacks, context: &Con
             let resources: Vec<String> = foreign.iter().map(ToString::to_string).collect();
             last.push(Occurrence::left_alone(&resources.join(", ")));
         }
-        return context.release(stack, owner, stacks, last).await;
+        return context.release(stack, object, stacks, last).await;
     }
-    context.finish(stack, owner, stacks, Progress::Deleting(&pass), next).await
-}
-
-/// Why a stack's place in AWS cannot be worked in.
-enum Stopped {
-    /// The operator was told to stop.
-    Told,
-    /// It cannot be reached.
-    Unseen(CloudError),
-    /// It is not the stack's place.
-    Moved(Invalid),
+    context.finish(stack, object, stacks, Progress::Deleting(&pass), next).await
 }
 
 impl Context {
-    /// Goes where a stack lives, and nowhere else.
-    async fn enter(&self, location: &Location, stack: &SumuStack) -> Result<Arc<Aws>, Stopped> {
-        let cloud = tokio::select! {
-            () = self.stop.told() => return Err(Stopped::Told),
-            cloud = Box::pin(self.clouds.get(location)) => cloud.map_err(Stopped::Unseen)?,
-        };
-        moved(stack, cloud.account()).map_or(Ok(cloud), |moved| Err(Stopped::Moved(moved)))
-    }
-
-    async fn stop(
-        &self,
-        stack: &SumuStack,
-        owner: &Owner,
-        stacks: &Stacks,
-        stopped: &Stopped,
-    ) -> Result<Action, Error> {
-        match stopped {
-            Stopped::Told => Ok(Action::await_change()),
-            Stopped::Unseen(error) => self.unseen(stack, owner, stacks, error).await,
-            Stopped::Moved(invalid) => self.refuse(stack, owner, stacks, invalid).await,
-        }
-    }
-
     /// Whether a pass would only look for drift, as far as the watch has told.
     fn is_check(&self, stack: &Guarded) -> bool {
         let DeserializeGuard(Ok(stack)) = stack else { return false };
@@ -328,21 +302,27 @@ impl Context {
         is_in_place.then_some((result, calls))
     }
 
-    fn after(&self, pass: &Pass, owner: &Owner, attempt: u32) -> Duration {
-        let history = History { attempt, repeats: self.memory.repeats(&owner.uid, &pass.plan.steps) };
-        backoff::after_pass(pass, history, rand::random(), self.resync)
+    /// How long a stack that is in place is left alone.
+    fn resync(&self, stack: &SumuStack) -> Duration {
+        backoff::resync(stack.spec.resync_seconds, self.resync)
+    }
+
+    fn after(&self, pass: &Pass, object: &Object, attempt: u32, resync: Duration) -> Duration {
+        let history = History { attempt, repeats: self.memory.repeats(&object.uid, &pass.plan.steps) };
+        backoff::after_pass(pass, history, rand::random(), resync)
     }
 
     /// The stack cannot be built as it is written. Only a change of it, or another operator, can help.
     async fn refuse(
         &self,
         stack: &SumuStack,
-        owner: &Owner,
+        object: &Object,
         stacks: &Stacks,
         invalid: &Invalid,
+        next: Duration,
     ) -> Result<Action, Error> {
         warn!(stack = full_name(stack), reason = %invalid, "stack refused");
-        self.finish(stack, owner, stacks, Progress::Refused(invalid), self.resync).await
+        self.finish(stack, object, stacks, Progress::Refused(invalid), next).await
     }
 
     /// The object is of a newer version than this operator.
@@ -352,7 +332,7 @@ impl Context {
         if let Some(due) = self.memory.not_before(&uid, metadata.resource_version.as_deref()) {
             return Ok(Action::requeue(due));
         }
-        warn!(stack = metadata.name, %error, "object not understood");
+        warn!(stack = full_name_of(metadata), %error, "object not understood");
         let status = status::unreadable(invalid, &now());
         let is_news = self.memory.count(&uid, metadata.generation) == 0;
         let news = is_news.then(|| status.conditions.first().map(Occurrence::of)).flatten();
@@ -367,53 +347,59 @@ impl Context {
     async fn unseen(
         &self,
         stack: &SumuStack,
-        owner: &Owner,
+        object: &Object,
         stacks: &Stacks,
         error: &CloudError,
     ) -> Result<Action, Error> {
-        let attempt = self.memory.count_failed_look(&owner.uid);
+        let attempt = self.memory.count_failed_look(&object.uid);
         warn!(stack = full_name(stack), attempt, error = %error, kind = error.kind.as_str(), "AWS not seen");
-        let next = backoff::after_look(error, attempt, rand::random(), self.resync);
+        let next = backoff::after_look(error, attempt, rand::random(), self.resync(stack));
         let progress = Progress::Unseen { error, is_persistent: is_persistent(error, attempt) };
-        self.finish(stack, owner, stacks, progress, next).await
+        self.finish(stack, object, stacks, progress, next).await
     }
 
     /// Writes the status and remembers when to look again.
     async fn finish(
         &self,
         stack: &SumuStack,
-        owner: &Owner,
+        object: &Object,
         stacks: &Stacks,
         progress: Progress<'_>,
         next: Duration,
     ) -> Result<Action, Error> {
         let now = now();
-        let words = status::Context { endpoints: &self.provision.endpoints, now: &now };
-        let next_status = self.export(stack, owner, status(stack, progress, &words)).await;
-        let mut news = events(stack, &next_status, self.memory.was_settled(&owner.uid));
+        let was_settled = self.memory.was_settled(&object.uid);
+        let words = status::Context { endpoints: &self.provision.endpoints, now: &now, was_settled };
+        let next_status = self.export(stack, object, status(stack, progress, &words)).await;
+        let mut news = events(stack, &next_status, was_settled);
         let refusal = passing_refusal(&next_status);
-        if self.memory.lasts(&owner.uid, refusal.map(|refusal| refusal.reason.as_str()), Instant::now()) {
+        if self.memory.lasts(&object.uid, refusal.map(|refusal| refusal.reason.as_str()), Instant::now()) {
             news.extend(refusal.map(Occurrence::of));
         }
         let version = stacks.write_status(stack, &next_status).await?;
         self.events.tell(&stack.metadata, news).await;
-        self.count(&owner.uid, &next_status, outcome(progress));
-        let is_settled = matches!(progress, Progress::Passed(pass, _) if pass.plan.is_settled());
-        self.memory.remember(&owner.uid, version, Instant::now() + next, is_settled);
-        Ok(Action::requeue(self.export_due(owner, next)))
+        self.count(&object.uid, &next_status, outcome(progress));
+        let is_settled = match progress {
+            Progress::Passed(pass, _) => pass.plan.is_settled(),
+            // A look that failed says nothing: what differs when AWS is seen again is drift all the same.
+            Progress::Unseen { .. } => was_settled,
+            _ => false,
+        };
+        self.memory.remember(&object.uid, version, Instant::now() + next, is_settled);
+        Ok(Action::requeue(self.export_due(object, next)))
     }
 
     /// Lets the object go.
     async fn release(
         &self,
         stack: &SumuStack,
-        owner: &Owner,
+        object: &Object,
         stacks: &Stacks,
         last: Vec<Occurrence>,
     ) -> Result<Action, Error> {
         stacks.remove_finalizer(stack).await?;
         self.events.tell(&stack.metadata, last).await;
-        self.forget(Some(&owner.uid));
+        self.forget(Some(&object.uid));
         self.metrics.passed(Outcome::Changed);
         info!(stack = full_name(stack), "stack released");
         Ok(Action::await_change())
@@ -429,9 +415,7 @@ impl Context {
 
     fn count(&self, uid: &str, status: &SumuStackStatus, outcome: Outcome) {
         self.metrics.passed(outcome);
-        if let Some(ready) = status.conditions.iter().find(|condition| condition.type_ == status::READY) {
-            self.metrics.is_ready(uid, ready.status.as_str(), &ready.reason);
-        }
+        self.metrics.shows(uid, &status.conditions);
     }
 
     /// One line a pass, one a failure, and the plan for whoever asks for it.
@@ -477,5 +461,9 @@ fn now() -> String {
 }
 
 fn full_name(stack: &impl ResourceExt) -> String {
-    format!("{}/{}", stack.namespace().unwrap_or_default(), stack.name_any())
+    full_name_of(stack.meta())
+}
+
+fn full_name_of(stack: &ObjectMeta) -> String {
+    format!("{}/{}", stack.namespace.as_deref().unwrap_or_default(), stack.name.as_deref().unwrap_or_default())
 }

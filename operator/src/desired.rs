@@ -141,7 +141,7 @@ impl Desired {
             gateway: Some(gateway::of(spec, &names)),
             domain: domain::of(spec, &names)?,
             consumers: consumers::of(spec, &names)?,
-            may_unprotect_tables: !spec.deletion_protection,
+            may_unprotect_tables: spec.deletion_protection == Some(false),
             end: End::Never,
             names,
         })

@@ -21,15 +21,16 @@ use serde::Serialize;
 
 use crate::arguments::{Feature, IamArguments, Output, Pacing, PlanArguments};
 use crate::cloud::CloudError;
-use crate::cloud::aws::Aws;
+use crate::cloud::aws::{Aws, Base};
 use crate::converge::{Pass, look};
 use crate::desired::policy::Document;
 use crate::desired::{Desired, Endpoints, Provision};
 use crate::packages::Packages;
-use crate::permissions::{self, Place};
+use crate::permissions::{self, Needs, Place};
 use crate::plan::plan as plan_again;
 use crate::stack::name::{Account, Names, Owner};
-use crate::stack::{Invalid, Location, StackSpec};
+use crate::stack::{Invalid, Location, StackSpec, is_held};
+use crate::status::adoption::mistaken;
 use crate::status::moved;
 use crate::sumu_stack::SumuStack;
 use cluster::Cluster;
@@ -120,6 +121,14 @@ pub struct Told {
     pub is_settled: bool,
 }
 
+/// What a stack needs of the operator, or of the role that it assumes, and what its functions' roles may do.
+#[derive(Serialize)]
+struct Rights {
+    #[serde(flatten)]
+    roles: roles::Roles,
+    operator: Document,
+}
+
 /// What is told of stacks, in JSON.
 #[derive(Serialize)]
 struct All<T> {
@@ -155,14 +164,18 @@ pub async fn plan(arguments: &PlanArguments) -> Result<Told, Error> {
 pub fn operator_policy(arguments: &IamArguments) -> Document {
     let IamArguments { partition, region, account, .. } = arguments;
     let place = Place { partition: partition.clone(), region: region.clone(), account: account.clone() };
-    if arguments.with.contains(&Feature::CustomDomain) {
-        permissions::policy_with_custom_domain(&place, &arguments.hosted_zone)
-    } else {
-        permissions::policy(&place)
-    }
+    let domain_names = arguments.with.contains(&Feature::CustomDomain);
+    let needs = Needs {
+        domain_names,
+        hosted_zones: domain_names.then(|| arguments.hosted_zone.clone()).into_iter().collect(),
+        consumers: arguments.consumer.clone(),
+        subscribers: arguments.subscriber.clone(),
+        packages: arguments.package.clone(),
+    };
+    permissions::policy(&place, &needs)
 }
 
-/// Tells what the roles of the functions of the stacks may do, as JSON.
+/// Tells what stacks need of the operator and what the roles of their functions may do, as JSON.
 ///
 /// # Errors
 /// When a stack cannot be found or would be refused.
@@ -199,8 +212,8 @@ async fn preview_of(subject: Subject, arguments: &PlanArguments, packages: &Pack
     let location = Location::of(&stack.spec.aws, &aws.region);
     // Before AWS is asked: a field that is wrong is told without credentials too.
     let spec = if is_deleted { None } else { Some(StackSpec::of(&stack, &aws.region).map_err(invalid)?) };
-    let is_paced = aws.aws_pacing == Pacing::On;
-    let cloud = Aws::connect(&location, aws.aws_endpoint_url.as_deref(), is_paced).await.map_err(unseen)?;
+    let base = Base::load(&aws.region, aws.aws_endpoint_url.as_deref()).await;
+    let cloud = Aws::connect(&base, &location, aws.aws_pacing).await.map_err(unseen)?;
     if let Some(moved) = moved(&stack, cloud.account()) {
         return Err(invalid(moved));
     }
@@ -215,7 +228,13 @@ async fn preview_of(subject: Subject, arguments: &PlanArguments, packages: &Pack
         }
     };
     let mut pass = Box::pin(look(&cloud, &desired)).await.map_err(unseen)?;
-    if spec.is_some() {
+    if let Some(spec) = &spec {
+        // As the operator asks it before an object has what it adopts.
+        let is_asked = stack.spec.adoption.is_some() && !is_held(&stack);
+        let mistaken = is_asked.then(|| mistaken(&spec.owner, &desired.names, &pass.observed)).flatten();
+        if let Some(mistaken) = mistaken {
+            return Err(invalid(mistaken));
+        }
         if !is_code_known {
             leave_code_as_it_is(&mut desired, &mut pass);
             notes.push(format!(
@@ -241,19 +260,36 @@ fn leave_code_as_it_is(desired: &mut Desired, pass: &mut Pass) {
     pass.plan = plan_again(desired, &pass.observed);
 }
 
-async fn roles_of(subject: Subject, arguments: &IamArguments) -> Result<roles::Roles, Error> {
+async fn roles_of(subject: Subject, arguments: &IamArguments) -> Result<Rights, Error> {
     let Subject { stack, is_new, mut notes } = subject;
     let invalid = |invalid| Error::Invalid { stack: subject::full_name(&stack), invalid };
     let account = account_of(&stack, arguments, &mut notes).await;
     let mut spec = StackSpec::of(&stack, &account.region).map_err(invalid)?;
-    // No function knows of it, and its certificate cannot be judged where the account is not known.
+    let Account { partition, region, id } = account.clone();
+    let operator = permissions::policy(&Place { partition, region, account: id }, &Needs::of(&spec, &account));
+    if let Some(role) = &spec.location.role {
+        let arn = &role.arn;
+        notes.push(format!("operator is the policy of {arn}; the operator itself needs sts:AssumeRole on that role"));
+    }
+    // No function's role depends on these, and they cannot be judged where the account is not known.
     spec.custom_domain = None;
+    spec.consumers.clear();
     let names = Names::of(&spec.owner, account);
     let endpoints = Endpoints { websocket: String::new(), management: String::new() };
     let provision = Provision { packages: Packages::unknown(), endpoints };
     let desired = Desired::of(&spec, names, &provision).map_err(invalid)?;
     let api_id = stack.status.as_ref().and_then(|status| status.api_id.as_deref());
-    Ok(roles::Roles::of(&desired, api_id, is_new, notes))
+    // What is adopted has its names already.
+    let is_new = is_new && stack.spec.adoption.is_none();
+    Ok(Rights { roles: roles::Roles::of(&desired, api_id, is_new, notes), operator })
+}
+
+/// The region of what must be in the stack's own, if the spec names anything of that kind.
+fn region_of_what_is_named(stack: &SumuStack) -> Option<String> {
+    let consumers = stack.spec.messages.consumers.iter().map(|consumer| &consumer.function_arn);
+    let domain = stack.spec.gateway.custom_domain.as_ref();
+    let mut named = consumers.chain(domain.and_then(|domain| domain.certificate_arn.as_ref()));
+    named.next()?.split(':').nth(3).map(ToOwned::to_owned)
 }
 
 /// Where the stack is: as the arguments say, as its status says, or as AWS says of the credentials. `*` where none does.
@@ -264,6 +300,7 @@ async fn account_of(stack: &SumuStack, arguments: &IamArguments, notes: &mut Vec
     let region = given(&arguments.region)
         .or_else(|| stack.spec.aws.region.clone())
         .or_else(|| home.map(|home| home.region.clone()))
+        .or_else(|| region_of_what_is_named(stack))
         .unwrap_or_else(|| ANY.to_owned());
     let of_role = |arn: &String| arn.split(':').nth(4).map(ToOwned::to_owned);
     let known = given(&arguments.account)
@@ -274,7 +311,7 @@ async fn account_of(stack: &SumuStack, arguments: &IamArguments, notes: &mut Vec
     }
     // STS is everywhere, and says the same everywhere.
     let asked = Location { region: if region == ANY { "us-east-1".to_owned() } else { region.clone() }, role: None };
-    match Aws::connect(&asked, None, false).await {
+    match Aws::connect(&Base::load(&asked.region, None).await, &asked, Pacing::Off).await {
         Ok(cloud) => Account { region, ..cloud.account().clone() },
         Err(error) => {
             notes.push(format!("the account is not known, so * stands for it: name it with --account ({error})"));

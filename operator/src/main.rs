@@ -25,14 +25,18 @@ fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("sumu-operator: {error}");
-            let mut cause = error.source();
-            while let Some(next) = cause {
-                eprintln!("  because: {next}");
-                cause = next.source();
-            }
+            tell(&*error);
             ExitCode::FAILURE
         }
+    }
+}
+
+fn tell(error: &dyn std::error::Error) {
+    eprintln!("sumu-operator: {error}");
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        eprintln!("  because: {next}");
+        cause = next.source();
     }
 }
 
@@ -60,7 +64,13 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
             in_runtime(controller::run(arguments))??;
         }
         Command::GuardUninstall(arguments) => {
-            in_runtime(uninstall::guard(&arguments.watched()))??;
+            if let Err(refusal) = in_runtime(uninstall::guard(&arguments.watched()))? {
+                tell(&refusal);
+                if let Some(way_back) = arguments.way_back() {
+                    eprintln!("{way_back}");
+                }
+                return Ok(ExitCode::FAILURE);
+            }
             println!("no SumuStack is left");
         }
         Command::Ready(arguments) => {

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
@@ -20,15 +20,18 @@ use prometheus_client::registry::Registry;
 
 use crate::cloud::aws::{attempts, held};
 use crate::plan::Step;
+use crate::status::{READY, REASONS_FOR_A_PERSON, REASONS_IN_ORDER, REASONS_THAT_PASS, TYPES};
+use crate::sumu_stack::Condition;
 
 /// Name, kind and labels of a metric, as the document has them.
 pub type Described = (&'static str, &'static str, &'static [&'static str]);
 
 /// Every metric that there is.
-pub const ALL: [Described; 10] = [
+pub const ALL: [Described; 11] = [
     ("sumu_aws_attempts_total", "counter", &["service", "operation", "result"]),
     ("sumu_aws_held_back_seconds_total", "counter", &["called"]),
     ("sumu_build_info", "gauge", &["version"]),
+    ("sumu_conditions", "gauge", &["type", "status", "reason"]),
     ("sumu_drift_found_total", "counter", &[]),
     ("sumu_kubernetes_writes_total", "counter", &["what"]),
     ("sumu_leader", "gauge", &[]),
@@ -108,7 +111,30 @@ struct StepLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StackLabels {
     ready: &'static str,
-    reason: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConditionLabels {
+    r#type: &'static str,
+    status: &'static str,
+    reason: &'static str,
+}
+
+impl ConditionLabels {
+    /// Each value is one of a list, whatever a condition says, so that there is an end of series.
+    fn of(condition: &Condition) -> Self {
+        let reasons = REASONS_IN_ORDER.iter().chain(&REASONS_FOR_A_PERSON).chain(&REASONS_THAT_PASS);
+        Self {
+            r#type: known(TYPES.iter(), &condition.type_),
+            status: condition.status.as_str(),
+            reason: known(reasons, &condition.reason),
+        }
+    }
+}
+
+fn known<'a>(mut words: impl Iterator<Item = &'a &'static str>, word: &str) -> &'static str {
+    words.find(|known| **known == word).copied().unwrap_or("Other")
 }
 
 /// Everything that is counted.
@@ -121,8 +147,9 @@ pub struct Metrics {
     writes: Family<WriteLabels, Counter>,
     leader: Gauge,
     stacks: Family<StackLabels, Gauge>,
-    /// `Ready` of each stack, by its UID.
-    ready: Mutex<HashMap<String, StackLabels>>,
+    conditions: Family<ConditionLabels, Gauge>,
+    /// The conditions of each stack, by its UID.
+    shown: Mutex<HashMap<String, Vec<ConditionLabels>>>,
 }
 
 impl Default for Metrics {
@@ -136,7 +163,8 @@ impl Default for Metrics {
             writes: Family::default(),
             leader: Gauge::default(),
             stacks: Family::default(),
-            ready: Mutex::default(),
+            conditions: Family::default(),
+            shown: Mutex::default(),
         };
         metrics.registered()
     }
@@ -155,6 +183,8 @@ impl Metrics {
         registry.register("sumu_kubernetes_writes", "Writes to the Kubernetes API, by what was written", writes);
         registry.register("sumu_leader", "1 in the operator that works, 0 in one that stands by", self.leader.clone());
         registry.register("sumu_stacks", "Stacks by their condition Ready and its reason", self.stacks.clone());
+        let conditions = self.conditions.clone();
+        registry.register("sumu_conditions", "Stacks by each of their conditions and its reason", conditions);
         let attempts = attempts().clone();
         registry.register("sumu_aws_attempts", "Calls to AWS as they went out, retries counted each", attempts);
         registry.register("sumu_aws_held_back_seconds", "Seconds that calls waited for AWS's rates", held().clone());
@@ -202,15 +232,19 @@ impl Metrics {
         self.leader.set(i64::from(is_leader));
     }
 
-    /// Notes what a stack's `Ready` is now.
-    pub fn is_ready(&self, uid: &str, ready: &'static str, reason: &str) {
-        let labels = StackLabels { ready, reason: reason.to_owned() };
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), labels);
+    /// Notes what a stack's conditions are now.
+    pub fn shows(&self, uid: &str, conditions: &[Condition]) {
+        let labels = conditions.iter().map(ConditionLabels::of).collect();
+        self.lock().insert(uid.to_owned(), labels);
     }
 
     /// Forgets a stack that is gone.
     pub fn forget(&self, uid: &str) {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<ConditionLabels>>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All of it in Prometheus' text format.
@@ -218,11 +252,15 @@ impl Metrics {
     /// # Errors
     /// When a metric cannot be written as text.
     pub fn text(&self) -> Result<String, fmt::Error> {
-        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = self.lock();
         // The lock is held until the text is made, so that nobody reads half of it.
         self.stacks.clear();
-        for labels in ready.values() {
-            self.stacks.get_or_create(labels).inc();
+        self.conditions.clear();
+        for labels in shown.values().flatten() {
+            self.conditions.get_or_create(labels).inc();
+            if labels.r#type == READY {
+                self.stacks.get_or_create(&StackLabels { ready: labels.status, reason: labels.reason }).inc();
+            }
         }
         let mut text = String::new();
         prometheus_text::encode(&mut text, &self.registry)?;

@@ -211,6 +211,8 @@ pub struct FunctionState {
     pub dead_letters_arn: Option<String>,
     /// Whether it can be invoked and changed.
     pub readiness: Readiness,
+    /// Its last update, when Lambda has given that up: what is shown need not be what is at work.
+    pub failed_update: Option<FailedUpdate>,
     /// Whether its last change is so young that a copy from before may be at work, or its doings not be seen yet.
     pub changed_lately: bool,
     /// Who may invoke it.
@@ -226,6 +228,15 @@ pub enum Readiness {
     Busy(String),
     /// Lambda has given up: its reason.
     Failed(String),
+}
+
+/// An update of a function that Lambda has given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedUpdate {
+    /// Lambda's reason.
+    pub reason: String,
+    /// Whether it is too early to try again, as far as we know.
+    pub is_young: bool,
 }
 
 /// An event source mapping.

@@ -134,6 +134,13 @@ pub enum WaitReason {
         /// How much is in it.
         holds: String,
     },
+    /// It has left the spec of a stack that is kept, and with it would be lost what is in it.
+    Holding {
+        /// What is to go.
+        what: String,
+        /// How much is in it.
+        holds: String,
+    },
     /// Its policy names somebody who is gone. AWS takes no such policy, and whose the statement is we cannot know.
     LostPrincipal {
         /// What has the policy.
@@ -191,6 +198,7 @@ impl WaitReason {
             | Self::Foreign(_)
             | Self::Protected(_)
             | Self::InUse { .. }
+            | Self::Holding { .. }
             | Self::LostPrincipal { .. }
             | Self::Failed { .. } => false,
         }
@@ -315,6 +323,9 @@ impl fmt::Display for WaitReason {
                 )
             }
             Self::InUse { what, holds } => write!(f, "{what}: {holds}"),
+            Self::Holding { what, holds } => {
+                write!(f, "{what} stays while it holds {holds}: work them off, or purge it to let them go")
+            }
             Self::LostPrincipal { what, principal } => {
                 write!(
                     f,

@@ -33,10 +33,10 @@ pub struct StackSpec {
     pub authorizer: AuthorizerSettings,
     /// How long a row of the connections table lives.
     pub connection_ttl_seconds: u32,
-    /// Whether the connections table is protected from deletion.
-    pub deletion_protection: bool,
-    /// Whether the connections table can be restored to a moment of the past.
-    pub point_in_time_recovery: bool,
+    /// Whether the connections table is protected from deletion, if the spec says.
+    pub deletion_protection: Option<bool>,
+    /// Whether the connections table can be restored to a moment of the past, if the spec says.
+    pub point_in_time_recovery: Option<bool>,
     /// Limits of the stage.
     pub throttling: Throttling,
     /// How long access logs are kept, in days; there are none when absent.
@@ -94,15 +94,61 @@ pub struct AssumedRole {
 #[error("{0}")]
 pub struct Invalid(pub String);
 
-impl Owner {
-    /// The owner that an object of the API server stands for.
+/// Keeps an object until its AWS resources are gone.
+pub const FINALIZER: &str = "sumu.live/aws-resources";
+
+/// Whether something may have been made in AWS for an object, so that it is kept until that is gone.
+#[must_use]
+pub fn is_held(stack: &SumuStack) -> bool {
+    stack.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// An object as its cluster knows it. What is remembered of it, and what belongs to it in Kubernetes, goes by this; what
+/// belongs to it in AWS by its [`Owner`], which may be an object that was before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its UID.
+    pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The UID of the object in whose place it is, once it is.
+    pub predecessor: Option<String>,
+}
+
+impl Object {
+    /// The object of the API server.
+    ///
+    /// # Errors
+    /// When it has no UID, namespace or name.
     pub fn of(stack: &SumuStack) -> Result<Self, Invalid> {
         let missing =
             |field: &str| Invalid(format!("metadata.{field} is missing: the object must come from an API server"));
+        let adoption = stack.spec.adoption.as_ref().filter(|_| is_held(stack));
         Ok(Self {
             uid: stack.metadata.uid.clone().ok_or_else(|| missing("uid"))?,
             namespace: stack.metadata.namespace.clone().ok_or_else(|| missing("namespace"))?,
             name: stack.metadata.name.clone().ok_or_else(|| missing("name"))?,
+            predecessor: adoption.map(|adoption| adoption.uid.clone()),
+        })
+    }
+}
+
+impl Owner {
+    /// Whose an object's resources in AWS are: its own, or those of the object whose stack it adopts.
+    ///
+    /// # Errors
+    /// When the object has no UID, namespace or name.
+    pub fn of(stack: &SumuStack) -> Result<Self, Invalid> {
+        let Object { uid, namespace, name, predecessor: _ } = Object::of(stack)?;
+        Ok(match stack.spec.adoption.clone() {
+            None => Self { uid, namespace, name },
+            Some(adoption) => Self {
+                uid: adoption.uid,
+                namespace: adoption.namespace.unwrap_or(namespace),
+                name: adoption.name.unwrap_or(name),
+            },
         })
     }
 }

@@ -1,8 +1,10 @@
 //! What is reported about a stack, from what a pass saw and did. Pure: the caller brings the time.
 
 mod access_logs;
+pub mod adoption;
 mod conditions;
 mod domain;
+mod drift;
 pub mod events;
 pub mod export;
 mod subscriptions;
@@ -53,6 +55,8 @@ pub struct Context<'a> {
     pub endpoints: &'a Endpoints,
     /// The time, RFC 3339 with whole seconds.
     pub now: &'a str,
+    /// Whether this very operator has seen the spec as it is now in place: then what differs is drift.
+    pub was_settled: bool,
 }
 
 /// Annotation by which a person asks for a look at once: any text that it did not have before, usually the time.
@@ -109,6 +113,12 @@ pub fn status(stack: &SumuStack, progress: Progress<'_>, context: &Context<'_>) 
             ..SumuStackStatus::default()
         },
     };
+    let drift = match progress {
+        Progress::Passed(pass, _) if context.was_settled => drift::found(pass, generation, context.now),
+        _ => None,
+    };
+    // Not forgotten with a change of the spec, which tells nothing of who changes AWS: its generation says what it is about.
+    status.drift = drift.or(previous.drift);
     status.observed_generation = generation;
     status.last_handled_reconcile_at = match progress {
         Progress::Unseen { .. } => previous.last_handled_reconcile_at.clone(),

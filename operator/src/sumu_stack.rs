@@ -4,6 +4,7 @@
 //! and CEL rules, so that the API server refuses a wrong object with a sentence that tells the remedy.
 //! What no rule can say is checked again in [`crate::stack`].
 
+mod adoption;
 mod messages;
 mod package;
 mod status;
@@ -14,11 +15,12 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use adoption::Adoption;
 pub use messages::{Consumer, Messages, Protocol, Subscription};
 pub use package::{CodeSha256, Embedded, Package, S3Package};
 pub use status::{
-    ApiServerTime, AwsStatus, Condition, ConditionStatus, CustomDomainStatus, FunctionStatus, FunctionsStatus,
-    MessagingStatus, SumuStackStatus, TableStatus,
+    ApiServerTime, AwsStatus, Condition, ConditionStatus, CustomDomainStatus, DriftStatus, FunctionStatus,
+    FunctionsStatus, MessagingStatus, SumuStackStatus, TableStatus,
 };
 
 /// Live WebSockets on AWS without servers: one API Gateway WebSocket API with everything behind it.
@@ -40,6 +42,7 @@ pub use status::{
     printcolumn = r#"{"name": "Status", "type": "string", "jsonPath": ".status.summary"}"#,
     printcolumn = r#"{"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint"}"#,
     printcolumn = r#"{"name": "Reason", "type": "string", "priority": 1, "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name": "Drift", "type": "date", "priority": 1, "jsonPath": ".status.drift.observedAt"}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -49,6 +52,8 @@ pub use status::{
     .message("spec.aws.roleArn cannot move the stack to another account: make a second SumuStack there, move the clients, then delete this one"))]
 #[x_kube(validation = Rule::new("self.stageName == oldSelf.stageName")
     .message("spec.stageName cannot change, because it is part of the clients' URL: make a second SumuStack"))]
+#[x_kube(validation = Rule::new("has(self.adoption) == has(oldSelf.adoption) && (!has(self.adoption) || self.adoption == oldSelf.adoption)")
+    .message("spec.adoption is settled when the object is made and can be neither added, changed nor taken away: names and ownership in AWS follow from it, and what is there now would be nobody's"))]
 pub struct SumuStackSpec {
     /// Where in AWS the stack lives.
     #[serde(default)]
@@ -96,6 +101,16 @@ pub struct SumuStackSpec {
     /// While true the operator makes no change in AWS. Deleting the object still works.
     #[serde(default)]
     pub suspend: bool,
+    /// How many seconds pass between two looks at this stack once it is in place, give or take a tenth. As the operator's
+    /// `--resync-seconds` says for all stacks, 600 by default, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 86_400))]
+    pub resync_seconds: Option<u32>,
+    /// Takes over the stack of an object that is gone, as from a cluster that was restored or made anew: the same resources
+    /// in AWS, the same address for clients. The stack must be there, and no other object may have it. Only when the object
+    /// is made; cannot change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
 }
 
 /// Where in AWS a stack lives.
@@ -182,11 +197,15 @@ pub struct Connections {
     /// after 2 hours, so less would lose connections that are open.
     #[schemars(range(min = 7200, max = 86_400))]
     pub ttl_seconds: u32,
-    /// Whether the connections table can be restored to any second of the last 35 days (point-in-time recovery).
-    pub point_in_time_recovery: bool,
+    /// Whether the connections table can be restored to any second of the last 35 days (point-in-time recovery). When
+    /// absent, a new table has none, and what somebody has switched on or off is left as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point_in_time_recovery: Option<bool>,
     /// Whether DynamoDB refuses to delete the connections table. Protects this table alone: deleting the object still
-    /// deletes everything else. To keep everything use `deletionPolicy: Retain`.
-    pub deletion_protection: bool,
+    /// deletes everything else. To keep everything use `deletionPolicy: Retain`. When absent, a new table is not protected,
+    /// and a protection that somebody else has given holds the deletion up until this is `false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<bool>,
 }
 
 /// The WebSocket API.
@@ -381,7 +400,7 @@ pub enum WhenInUse {
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { ttl_seconds: 7200, point_in_time_recovery: false, deletion_protection: false }
+        Self { ttl_seconds: 7200, point_in_time_recovery: None, deletion_protection: None }
     }
 }
 

@@ -181,6 +181,12 @@ impl Aws {
         inventory::take(&self.sdk().await, needle).await
     }
 
+    /// The same of another region. Roles are in all of them.
+    pub async fn inventory_in(&self, region: &'static str, needle: &str) -> Result<Inventory> {
+        let sdk = self.sdk().await.to_builder().region(Region::from_static(region)).build();
+        inventory::take(&sdk, needle).await
+    }
+
     /// What the functions with `needle` in their names have logged, which is lost with the emulator.
     pub async fn function_logs(&self, needle: &str) -> Result<String> {
         logs::read(&self.sdk().await, needle).await

@@ -12,6 +12,9 @@ use crate::{Context, Result, ensure, workspace};
 
 const HELM_WITHIN: Duration = Duration::from_mins(2);
 
+/// Where the image would be. The chart wants to know, and nothing here pulls it.
+pub const IMAGE: &str = "registry.example/sumu-operator";
+
 /// A Helm.
 #[derive(Clone, Debug)]
 pub struct Helm {
@@ -66,6 +69,17 @@ impl Helm {
         objects.extend(manifests(&self.ok(&["get", "hooks", release, "--namespace", namespace]).await?)?);
         Ok(objects)
     }
+}
+
+/// These values with `IMAGE`, unless they name an image of their own.
+#[must_use]
+pub fn with_image(values: &Value) -> Value {
+    let mut values = values.clone();
+    let image = &mut values["image"];
+    if image["repository"].is_null() {
+        image["repository"] = IMAGE.into();
+    }
+    values
 }
 
 /// The objects of a YAML text.

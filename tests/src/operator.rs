@@ -31,6 +31,8 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     /// Another access key for AWS than the testbed's, by which its calls are told from others'.
     pub key: Option<String>,
+    /// Where its credentials for AWS come from when it has no access keys.
+    pub identity: Option<Vec<(String, String)>>,
 }
 
 impl Settings {
@@ -77,6 +79,11 @@ impl Operator {
         let name = settings.log.as_deref().or(settings.namespace.as_deref()).unwrap_or("all");
         let name = format!("operator-{name}");
         let kubeconfig = settings.kubeconfig.clone().unwrap_or_else(|| testbed.kubernetes().kubeconfig());
+        let mut variables = testbed.aws().variables();
+        if let Some(identity) = &settings.identity {
+            variables.retain(|name, _| !name.starts_with("AWS_ACCESS_KEY") && !name.starts_with("AWS_SECRET"));
+            variables.extend(identity.iter().cloned());
+        }
         let mut program = Program::new(name, workspace::program("sumu-operator")?)
             .arguments(["run", "--log-format", "json", "--metrics-address", "127.0.0.1:0"])
             .arguments(["--region", testbed.aws().region()])
@@ -86,13 +93,14 @@ impl Operator {
             .arguments(&settings.arguments)
             // Clean, so that what the developer has set for AWS or a cluster reaches neither.
             .clean_environment()
-            .variables(testbed.aws().variables())
+            .variables(variables)
             .variable("KUBECONFIG", kubeconfig)
             // As in its image: glibc otherwise keeps the tens of megabytes that an upload needs for a second.
             .variable("MALLOC_MMAP_THRESHOLD_", "131072")
             .variable("RUST_BACKTRACE", "1");
         // A real account has keys of its own.
-        if let Some(key) = settings.key.as_deref().filter(|_| testbed.aws().account().is_none()) {
+        let has_keys = testbed.aws().account().is_none() && settings.identity.is_none();
+        if let Some(key) = settings.key.as_deref().filter(|_| has_keys) {
             program = program.variable("AWS_ACCESS_KEY_ID", key);
         }
         if let Some(namespace) = &settings.namespace {
@@ -151,9 +159,18 @@ impl Operator {
     /// How much memory it holds for itself, in KiB: without the pages of its executable, which a debug build fills with
     /// forty megabytes of its own and the system can take back at any time.
     pub fn memory_kib(&self) -> Result<u64> {
+        self.status_kib("RssAnon")
+    }
+
+    /// The most memory that it has had at once, in KiB, the pages of its executable too.
+    pub fn peak_memory_kib(&self) -> Result<u64> {
+        self.status_kib("VmHWM")
+    }
+
+    fn status_kib(&self, name: &str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
-        Ok(resident.trim().trim_end_matches("kB").trim().parse()?)
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(line.with_context(|| format!("no {name}"))?.trim().trim_end_matches("kB").trim().parse()?)
     }
 }
 

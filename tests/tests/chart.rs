@@ -14,6 +14,10 @@ mod image;
 mod install;
 #[path = "chart/life.rs"]
 mod life;
+#[path = "chart/notes.rs"]
+mod notes;
+#[path = "chart/refused.rs"]
+mod refused;
 #[path = "chart/render.rs"]
 mod render;
 #[path = "chart/values.rs"]

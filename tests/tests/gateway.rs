@@ -22,6 +22,8 @@ mod lists;
 mod messaging;
 #[path = "gateway/passing.rs"]
 mod passing;
+#[path = "gateway/rates.rs"]
+mod rates;
 #[path = "gateway/roles.rs"]
 mod roles;
 #[path = "gateway/sources.rs"]

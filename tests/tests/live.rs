@@ -4,6 +4,8 @@
 mod access_logs;
 #[path = "live/account.rs"]
 mod account;
+#[path = "live/adoption.rs"]
+mod adoption;
 #[path = "live/assumed.rs"]
 mod assumed;
 #[path = "live/bucket.rs"]
@@ -36,6 +38,8 @@ mod explain;
 mod export;
 #[path = "live/faults.rs"]
 mod faults;
+#[path = "live/identity.rs"]
+mod identity;
 #[path = "live/keys.rs"]
 mod keys;
 #[path = "live/kill.rs"]
@@ -66,10 +70,14 @@ mod push;
 mod recovery;
 #[path = "live/refusals.rs"]
 mod refusals;
+#[path = "live/regions.rs"]
+mod regions;
 #[path = "live/requests.rs"]
 mod requests;
 #[path = "live/roles.rs"]
 mod roles;
+#[path = "live/rollout.rs"]
+mod rollout;
 #[path = "live/scale.rs"]
 mod scale;
 #[path = "live/scene.rs"]

@@ -2,6 +2,8 @@
 
 #[path = "tidy/kubernetes.rs"]
 mod kubernetes;
+#[path = "tidy/operator.rs"]
+mod operator;
 #[path = "tidy/release.rs"]
 mod release;
 
@@ -298,6 +300,27 @@ fn every_guarantee_is_proven_by_tests_that_exist() -> Result<()> {
     }
     ensure!(seen > 50, "only {seen} rows were found");
     none(&wrong, "docs/guarantees.md names a test that exists in each row, and no other")
+}
+
+#[test]
+fn no_table_of_a_document_is_cut() -> Result<()> {
+    let mut cut = Vec::new();
+    let mut tables = 0;
+    for file in files()?.iter().filter(|file| Path::new(&file.path).extension().is_some_and(|is| is == "md")) {
+        let (mut is_code, mut before) = (false, "");
+        let lines: Vec<&str> = file.text.lines().collect();
+        for (number, line) in lines.iter().copied().enumerate() {
+            is_code ^= line.trim_start().starts_with("```");
+            let begins = !is_code && line.starts_with('|') && !before.starts_with('|');
+            tables += usize::from(begins);
+            if begins && !lines.get(number + 1).is_some_and(|next| next.starts_with("|--")) {
+                cut.push(format!("{}:{}", file.path, number + 1));
+            }
+            before = line;
+        }
+    }
+    ensure!(tables > 30, "only {tables} tables were found");
+    none(&cut, "a table begins with a head and a line below it, and has no empty line")
 }
 
 /// A metric as its row in the document begins.

@@ -2,16 +2,17 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 45 characters: each name that is made of it stays a label, also that of a pod of a Job. */}}
+{{/* 45 characters: each name that is made of it stays a label, also that of a pod of a Job. A release may have dots in its
+name, and a Service may not. */}}
 {{- define "sumu.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 45 | trimSuffix "-" -}}
 {{- else -}}
 {{- $name := include "sumu.name" . -}}
 {{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 45 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 45 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 45 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 45 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -38,6 +39,11 @@ app.kubernetes.io/part-of: sumu
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* The labels of an object, and more that win over them: `list . more`. */}}
+{{- define "sumu.labelsAnd" -}}
+{{- mergeOverwrite (include "sumu.labels" (first .) | fromYaml) (last .) | toYaml -}}
 {{- end -}}
 
 {{- define "sumu.image" -}}
@@ -111,6 +117,12 @@ resources:
 
 {{/* What cannot be said in the schema. */}}
 {{- define "sumu.check" -}}
+{{- if not .Values.image.repository -}}
+{{- fail "image.repository must be set: no image is published yet; build it with the Dockerfile and push it" -}}
+{{- end -}}
+{{- if and .Values.crds.enabled (not .Values.crds.keep) .Values.watchNamespaces -}}
+{{- fail "crds.keep=false does not go with watchNamespaces: uninstalling this release would delete the stacks of all other namespaces too" -}}
+{{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) -}}
 {{- fail "replicas above 1 need leaderElection.enabled: without it all of them would work at once" -}}
 {{- end -}}

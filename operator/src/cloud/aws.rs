@@ -6,34 +6,37 @@ mod access_logs;
 mod answers;
 mod apigateway;
 mod apigateway_read;
+mod base;
 mod calls;
 mod closely;
 mod code;
 mod consumers;
 mod credentials;
+mod denials;
 mod domains;
 mod dynamodb;
 mod iam;
 mod lambda;
 mod logs;
 mod pace;
+mod paced;
+mod rates;
 mod recent;
 mod route53;
 mod sns;
 mod sqs;
 mod subscriptions;
 mod tags;
+mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, SdkConfig};
 
 use super::error::Failure;
 use super::{Cloud, CloudError, Kind};
+use crate::arguments::Pacing;
 use crate::desired::end::Closer;
 use crate::observed::subscriptions::Subscriptions;
 use crate::observed::{Closely, Observed, QueueState, ResourceId, TopicState};
@@ -41,11 +44,14 @@ use crate::plan::Step;
 use crate::stack::Location;
 use crate::stack::name::{Account, Names, Owner, QueueId, Tags, TopicId};
 use crate::stack::subscription::notes::Notes;
+pub use base::Base;
 #[cfg(test)]
 pub(crate) use calls::tests;
 pub use calls::{Attempt, Calls, Purpose, attempts, counted};
-use pace::Pace;
+use denials::{Denials, sparing};
+pub(super) use pace::HeldBack;
 pub use pace::{Held, held};
+use paced::PacedClient;
 
 /// The newest behaviour whose changes we have read.
 const BEHAVIOR: fn() -> BehaviorVersion = BehaviorVersion::v2026_01_12;
@@ -68,22 +74,25 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Connects, and asks AWS whose account this is. Calls are held below AWS's rates when `is_paced`.
+    /// Connects, and asks AWS whose account this is. Calls are held below AWS's rates as `pacing` says.
     ///
     /// # Errors
     /// When AWS cannot be reached or does not accept the credentials.
-    pub async fn connect(location: &Location, endpoint_url: Option<&str>, is_paced: bool) -> Result<Self, CloudError> {
-        let config = sdk_config(location, endpoint_url).await;
+    pub async fn connect(base: &Base, location: &Location, pacing: Pacing) -> Result<Self, CloudError> {
+        let config = base.at(location);
         let account = account(&config, &location.region).await?;
-        let pace = if is_paced { Pace::of(&account) } else { Arc::default() };
-        let gateway = apigateway::Gateway::new(&config, Arc::clone(&pace));
+        let config = match pacing {
+            Pacing::Times(factor) => paced(config, &account, factor),
+            Pacing::Off => config,
+        };
+        let gateway = apigateway::Gateway::new(&config);
         let topics = sns::Topics::new(&config);
-        let functions = lambda::Functions::new(&config, Arc::clone(&pace));
+        let functions = lambda::Functions::new(&config);
         let (sns, lambda) = (topics.client.clone(), functions.client.clone());
         Ok(Self {
-            subscriptions: subscriptions::Subscriptions::new(sns, lambda, Arc::clone(&pace), account.clone()),
+            subscriptions: subscriptions::Subscriptions::new(sns, lambda, account.clone()),
             account,
-            domains: domains::Domains::new(&config, gateway.client.clone(), pace),
+            domains: domains::Domains::new(&config, gateway.client.clone()),
             tables: dynamodb::Tables::new(&config),
             queues: sqs::Queues::new(&config),
             topics,
@@ -137,17 +146,28 @@ impl Cloud for Aws {
             Ok((queues, consumers))
         };
         // Each in a box of its own: the SDK's futures are so large that all of them together are more than a stack.
-        let (tables, (mut queues, consumers), topics, roles, log_groups, functions, sources, (apis, domains)) = tokio::try_join!(
-            Box::pin(self.tables.read(names, owner)),
-            Box::pin(queues),
-            Box::pin(self.messaging(names, owner)),
-            Box::pin(self.roles.read(names)),
-            Box::pin(self.log_groups.read(names)),
-            Box::pin(self.functions.read(names)),
-            Box::pin(self.functions.read_sources(names)),
-            Box::pin(gateway),
+        let lanes = tokio::try_join!(
+            sparing(Box::pin(self.tables.read(names, owner))),
+            sparing(Box::pin(queues)),
+            sparing(Box::pin(self.messaging(names, owner))),
+            sparing(Box::pin(self.roles.read(names))),
+            sparing(Box::pin(self.log_groups.read(names))),
+            sparing(Box::pin(self.functions.read(names))),
+            sparing(Box::pin(self.functions.read_sources(names))),
+            sparing(Box::pin(gateway)),
         )?;
-        let (topics, subscriptions, queue) = topics;
+        let mut denials = Denials::default();
+        let found = denials.sift(lanes.0).zip(denials.sift(lanes.1)).zip(denials.sift(lanes.2));
+        let more = denials.sift(lanes.3).zip(denials.sift(lanes.4)).zip(denials.sift(lanes.5));
+        let rest = denials.sift(lanes.6).zip(denials.sift(lanes.7));
+        let (
+            Some(((tables, (mut queues, consumers)), (topics, subscriptions, queue))),
+            Some(((roles, log_groups), functions)),
+            Some((sources, (apis, domains))),
+        ) = (found, more, rest)
+        else {
+            return Err(denials.together());
+        };
         queues.extend(queue);
         let mut foreign = BTreeSet::new();
         let functions = ours(functions, |f| &f.tags, ResourceId::Function, owner, &mut foreign);
@@ -209,31 +229,18 @@ fn ours<K: Ord + Copy, S>(
     ours
 }
 
-async fn sdk_config(location: &Location, endpoint_url: Option<&str>) -> SdkConfig {
-    let region = Region::new(location.region.clone());
-    // The SDK's default has no limit for an answer: one dead socket would hold a stack for ever.
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(4))
-        .read_timeout(Duration::from_secs(30))
-        .operation_attempt_timeout(Duration::from_mins(1))
-        .build();
-    let mut loader = aws_config::defaults(BEHAVIOR())
-        .region(region)
-        .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(3));
-    if let Some(url) = endpoint_url {
-        loader = loader.endpoint_url(url);
-    }
-    let Some(role) = &location.role else { return loader.load().await };
-    let base = loader.load().await;
-    let credentials = credentials::of(role, location, &base);
-    base.into_builder().credentials_provider(credentials).build()
+/// The same, with calls held below AWS's rates.
+fn paced(config: SdkConfig, account: &Account, factor: f64) -> SdkConfig {
+    let Some(client) = config.http_client() else { return config };
+    config.into_builder().http_client(PacedClient::new(client, account, factor)).build()
 }
 
 async fn account(config: &SdkConfig, region: &str) -> Result<Account, CloudError> {
     const OPERATION: &str = "GetCallerIdentity";
-    let config = aws_sdk_sts::config::Builder::from(config).interceptor(calls::CallCounter).build();
-    let client = aws_sdk_sts::Client::from_conf(config);
+    // Whoever asks comes again, and is told how this has ended until it is time for another.
+    let once = RetryConfig::disabled();
+    let config = aws_sdk_sts::config::Builder::from(config).retry_config(once).interceptor(calls::CallCounter);
+    let client = aws_sdk_sts::Client::from_conf(config.build());
     let identity = client.get_caller_identity().send().await.map_err(failed(OPERATION, ""))?;
     let partition = identity.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
     let id = identity.account().ok_or_else(|| unexpected(OPERATION, "", "the answer names no account"))?;

@@ -8,6 +8,8 @@ use std::fmt;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::aws::HeldBack;
+
 /// The class of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -103,7 +105,11 @@ pub struct CloudError {
 impl fmt::Display for CloudError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operation, resource, kind: _, code, message } = self;
-        write!(f, "{operation} {resource}: ")?;
+        f.write_str(operation)?;
+        if !resource.is_empty() {
+            write!(f, " {resource}")?;
+        }
+        f.write_str(": ")?;
         if !code.is_empty() {
             write!(f, "{code}: ")?;
         }
@@ -127,8 +133,12 @@ impl<E: ProvideErrorMetadata> Failure
             }
             SdkError::TimeoutError(_) => (Kind::Unreachable, String::new(), "no answer in time".into()),
             SdkError::DispatchFailure(failure) => {
-                let cause = failure.as_connector_error().map(|error| chain(error)).unwrap_or_default();
-                if let Some(kind) = failure.as_connector_error().and_then(|error| lack_of_credentials(error)) {
+                let connector = failure.as_connector_error();
+                if let Some(held_back) = connector.and_then(|error| cause::<HeldBack>(error)) {
+                    return (Kind::Throttled, "HeldBack".into(), held_back.to_string());
+                }
+                let cause = connector.map(|error| chain(error)).unwrap_or_default();
+                if let Some(kind) = connector.and_then(|error| lack_of_credentials(error)) {
                     return (kind, String::new(), format!("no credentials: {cause}"));
                 }
                 (Kind::Unreachable, String::new(), format!("no connection: {cause}"))
@@ -151,22 +161,27 @@ impl<E: ProvideErrorMetadata> Failure
 
 /// Why credentials could not be had, which the SDK reports as a failure to connect; nothing for every other failure.
 fn lack_of_credentials(error: &(dyn std::error::Error + 'static)) -> Option<Kind> {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    let lack = causes.find(|cause| cause.is::<CredentialsError>())?;
+    let lack = cause::<CredentialsError>(error)?;
     // A role that could not be assumed has its own reason.
+    let lack: &dyn std::error::Error = lack;
     Some(lack.source().and_then(|cause| cause.downcast_ref::<CloudError>()).map_or(Kind::Denied, |error| error.kind))
+}
+
+/// The first of an error and its causes that is of a type.
+pub(super) fn cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|cause| cause.downcast_ref())
 }
 
 /// Some of AWS's messages hold the id of the request: `(…; Request ID: 6f0c…; Proxy: null)`. With it a condition would
 /// change at every pass.
-fn without_request_id(message: &str) -> String {
+pub(super) fn without_request_id(message: &str) -> String {
     let Some((before, after)) = message.split_once("Request ID: ") else { return message.to_owned() };
     let rest = after.find([';', ')', ',', ' ']).map_or("", |end| &after[end..]);
     format!("{before}Request ID: …{rest}")
 }
 
 /// An error with its causes in one line, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

@@ -56,7 +56,7 @@ impl Events {
         self.metrics.wrote(Write::Event);
         if let Err(error) = self.recorder.publish(&event, &regarding).await {
             let error = &error as &dyn std::error::Error;
-            warn!(stack = stack.name, reason = event.reason, error, "event not written");
+            warn!(stack = super::full_name_of(stack), reason = event.reason, error, "event not written");
         }
     }
 }

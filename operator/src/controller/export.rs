@@ -21,7 +21,7 @@ use super::kubernetes::{Guarded, Stacks};
 use super::{Context, Error, now};
 use crate::cloud::Kind;
 use crate::metrics::{Metrics, Write};
-use crate::stack::name::Owner;
+use crate::stack::Object;
 use crate::status::EXPORTED;
 use crate::status::events::events;
 use crate::status::export::{self, Exported, FIELD_MANAGER, OWNER_LABEL};
@@ -35,42 +35,42 @@ impl Context {
     pub(super) async fn export_again(
         &self,
         stack: &SumuStack,
-        owner: &Owner,
+        object: &Object,
         stacks: &Stacks,
         due: Duration,
     ) -> Result<Action, Error> {
         let was_written = is_exported(stack.status.as_ref(), ConditionStatus::True);
-        let status = self.export(stack, owner, stack.status.clone().unwrap_or_default()).await;
+        let status = self.export(stack, object, stack.status.clone().unwrap_or_default()).await;
         if !was_written && is_exported(Some(&status), ConditionStatus::True) {
             // What `Ready` was without it, only a pass can tell.
-            self.memory.make_due(&owner.uid);
+            self.memory.make_due(&object.uid);
             return Ok(Action::requeue(Duration::ZERO));
         }
         let news = events(stack, &status, false);
         let version = stacks.write_status(stack, &status).await?;
         self.events.tell(&stack.metadata, news).await;
-        self.memory.remember_version(&owner.uid, version);
-        Ok(Action::requeue(self.export_due(owner, due)))
+        self.memory.remember_version(&object.uid, version);
+        Ok(Action::requeue(self.export_due(object, due)))
     }
 
     /// Writes the `ConfigMap` that the spec asks for, and puts into the status what has become of it.
-    pub(super) async fn export(&self, stack: &SumuStack, owner: &Owner, status: SumuStackStatus) -> SumuStackStatus {
+    pub(super) async fn export(&self, stack: &SumuStack, object: &Object, status: SumuStackStatus) -> SumuStackStatus {
         if stack.metadata.deletion_timestamp.is_some() {
             // It goes with the object.
             return status;
         }
         // Whoever touches it from now on is noticed again.
-        self.memory.take_export_look(&owner.uid);
-        let exported = write(&self.client, &self.metrics, stack, owner, &status).await;
+        self.memory.take_export_look(&object.uid);
+        let exported = write(&self.client, &self.metrics, stack, object, &status).await;
         if exported.as_ref().is_some_and(|exported| !exported.is_done()) {
-            self.memory.look_at_export(&owner.uid);
+            self.memory.look_at_export(&object.uid);
         }
         export::told(stack, status, exported.as_ref(), &now())
     }
 
     /// When a stack is to be looked at that is due for a pass then.
-    pub(super) fn export_due(&self, owner: &Owner, due: Duration) -> Duration {
-        if self.memory.is_export_look_due(&owner.uid) { due.min(AGAIN_AFTER) } else { due }
+    pub(super) fn export_due(&self, object: &Object, due: Duration) -> Duration {
+        if self.memory.is_export_look_due(&object.uid) { due.min(AGAIN_AFTER) } else { due }
     }
 }
 
@@ -84,10 +84,10 @@ async fn write(
     client: &Client,
     metrics: &Metrics,
     stack: &SumuStack,
-    owner: &Owner,
+    object: &Object,
     status: &SumuStackStatus,
 ) -> Option<Exported> {
-    let maps = Maps { api: Api::namespaced(client.clone(), &owner.namespace), metrics, owner };
+    let maps = Maps { api: Api::namespaced(client.clone(), &object.namespace), metrics, object };
     let name = export::name(stack);
     let before = stack.status.iter().flat_map(|status| &status.conditions);
     if name.is_none() && before.into_iter().all(|condition| condition.type_ != EXPORTED) {
@@ -98,7 +98,7 @@ async fn write(
     }
     let name = name?;
     let Some(data) = export::data(status) else { return Some(Exported::Incomplete { name: name.to_owned() }) };
-    let wanted = export::config_map(owner, name, data);
+    let wanted = export::config_map(object, name, data);
     Some(maps.write(name, &wanted).await.unwrap_or_else(|error| refused(&error)))
 }
 
@@ -106,7 +106,7 @@ async fn write(
 struct Maps<'a> {
     api: Api<ConfigMap>,
     metrics: &'a Metrics,
-    owner: &'a Owner,
+    object: &'a Object,
 }
 
 /// A call that was refused.
@@ -124,9 +124,11 @@ fn failed(action: &'static str, name: &str) -> impl FnOnce(kube::Error) -> Failu
 impl Maps<'_> {
     /// Those of an earlier spec.
     async fn remove_all_but(&self, name: Option<&str>) -> Result<(), Failure> {
-        let ours = ListParams::default().labels(&format!("{OWNER_LABEL}={}", self.owner.uid));
+        let uids: Vec<&str> =
+            [&self.object.uid].into_iter().chain(&self.object.predecessor).map(String::as_str).collect();
+        let ours = ListParams::default().labels(&format!("{OWNER_LABEL} in ({})", uids.join(",")));
         let found = self.api.list(&ours).await.map_err(failed("listing", ""))?;
-        for map in found.items.iter().filter(|map| export::is_ours(map, self.owner)) {
+        for map in found.items.iter().filter(|map| export::is_ours(map, self.object)) {
             let old = map.name_any();
             if Some(old.as_str()) == name {
                 continue;
@@ -158,9 +160,10 @@ impl Maps<'_> {
                     Err(error) => Err(failed("creating", name)(error)),
                 }
             }
-            Some(found) if !export::is_ours(&found, self.owner) => Ok(foreign),
+            Some(found) if !export::is_ours(&found, self.object) => Ok(foreign),
             Some(found) if export::is_as_wanted(&found, wanted) => Ok(written),
             Some(found) => {
+                let found = self.inherit(name, found).await?;
                 let mut patch = json!(wanted);
                 patch["apiVersion"] = json!("v1");
                 patch["kind"] = json!("ConfigMap");
@@ -173,6 +176,16 @@ impl Maps<'_> {
                 applied.map(|_| written).map_err(failed("writing", name))
             }
         }
+    }
+
+    /// Takes one from the object in whose place this one is.
+    async fn inherit(&self, name: &str, found: ConfigMap) -> Result<ConfigMap, Failure> {
+        let Some(left) = export::owners_left(&found, self.object) else { return Ok(found) };
+        let (uid, version) = (found.uid(), found.resource_version());
+        let patch = json!({ "metadata": { "uid": uid, "resourceVersion": version, "ownerReferences": left } });
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        self.metrics.wrote(Write::ConfigMap);
+        self.api.patch(name, &parameters, &Patch::Merge(&patch)).await.map_err(failed("writing", name))
     }
 }
 
@@ -193,7 +206,7 @@ fn refused(failure: &Failure) -> Exported {
         _ => Kind::Unreachable,
     };
     let what = if name.is_empty() { "ConfigMaps".to_owned() } else { format!("ConfigMap {name}") };
-    warn!(config_map = name, error = error as &dyn std::error::Error, "{action} failed");
+    warn!(config_map = name, action, error = error as &dyn std::error::Error, "ConfigMap not exported");
     let why = match error {
         kube::Error::Api(status) => status.message.clone(),
         _ => "the API server could not be reached".to_owned(),

@@ -11,11 +11,9 @@ use serde_json::{Value, json};
 
 use super::{Context, Error};
 use crate::metrics::{Metrics, Write};
+use crate::stack::FINALIZER;
 use crate::status::export::FIELD_MANAGER;
 use crate::sumu_stack::{SumuStack, SumuStackStatus};
-
-/// Keeps the object until its AWS resources are gone.
-const FINALIZER: &str = "sumu.live/aws-resources";
 
 /// How often the status is written again when somebody else writes the object in the same moment.
 const CONFLICTS_MAX: u32 = 5;
@@ -40,11 +38,6 @@ impl Stacks {
 
     pub(super) async fn read(&self) -> Result<Option<Guarded>, Error> {
         self.api.get_opt(&self.name).await.map_err(|source| Error::Kubernetes { action: "reading the object", source })
-    }
-
-    #[expect(clippy::unused_self, reason = "reads beside add_finalizer and remove_finalizer")]
-    pub(super) fn has_finalizer(&self, stack: &SumuStack) -> bool {
-        stack.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
     }
 
     pub(super) async fn add_finalizer(&self, stack: &SumuStack) -> Result<(), Error> {

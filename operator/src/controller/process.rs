@@ -25,7 +25,7 @@ use super::kubernetes::Guarded;
 use super::memory::Memory;
 use super::slots::Slots;
 use super::{Context, Error, export, on_error, reconcile};
-use crate::arguments::{Listen, Pacing, RunArguments};
+use crate::arguments::{Listen, RunArguments};
 use crate::desired::Provision;
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
@@ -58,7 +58,8 @@ pub async fn run(arguments: RunArguments) -> Result<(), Error> {
     let context = Arc::new(Context {
         events: Events::new(client.clone(), Arc::clone(&metrics)),
         client,
-        clouds: Clouds::new(aws.aws_endpoint_url.clone(), aws.aws_pacing == Pacing::On),
+        places: places.iter().map(|place| place.stacks.clone()).collect(),
+        clouds: Clouds::new(aws.region.clone(), aws.aws_endpoint_url.clone(), aws.aws_pacing),
         provision: Provision { packages, endpoints: aws.endpoints() },
         default_region: aws.region.clone(),
         resync: arguments.resync(),

@@ -35,7 +35,7 @@ impl Desired {
             (DeletionPolicy::Delete, WhenInUse::Wait) => End::DeletedOutOfUse,
             (DeletionPolicy::Delete, WhenInUse::Delete) => End::Deleted,
         };
-        Self { end, ..Self::nothing(owner, names, !stack.spec.connections.deletion_protection) }
+        Self { end, ..Self::nothing(owner, names, stack.spec.connections.deletion_protection == Some(false)) }
     }
 
     /// What a look at AWS has to show beside everything else.

@@ -44,6 +44,13 @@ impl Statement {
         self.0["Condition"][operator][key] = Value::String(value.into());
         self
     }
+
+    /// On a condition that one of several values meets.
+    #[must_use]
+    pub fn when_any(mut self, operator: &str, key: &str, values: &[String]) -> Self {
+        self.0["Condition"][operator][key] = json!(values);
+        self
+    }
 }
 
 impl Document {

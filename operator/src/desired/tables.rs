@@ -18,10 +18,10 @@ pub struct Table {
     pub ttl_attribute: Option<&'static str>,
     /// Whether changes go to a stream with the new and the old image.
     pub has_stream: bool,
-    /// Whether DynamoDB refuses to delete it.
-    pub is_protected: bool,
-    /// Whether it can be restored to a moment of the past.
-    pub has_recovery: bool,
+    /// Whether DynamoDB refuses to delete it; when absent, whatever is there is right, and a new table has none.
+    pub is_protected: Option<bool>,
+    /// Whether it can be restored to a moment of the past; the same when absent.
+    pub has_recovery: Option<bool>,
 }
 
 /// The tables of a stack.
@@ -45,8 +45,8 @@ pub(super) fn of(spec: &StackSpec) -> BTreeMap<TableId, Table> {
                 sort_key: None,
                 ttl_attribute: None,
                 has_stream: false,
-                is_protected: false,
-                has_recovery: false,
+                is_protected: None,
+                has_recovery: None,
             },
         ),
     ])

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use kube::api::{ApiResource, DynamicObject, PostParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, PostParams};
 use kube::{Api, Client, Config, Error};
 use serde_json::{Value, json};
 
 use super::manifest::Manifest;
+use crate::status::adoption::Claim;
 use crate::sumu_stack::SumuStack;
 
 /// Somebody waits in front of a terminal.
@@ -49,6 +50,16 @@ impl Cluster {
             return Ok(None);
         };
         understood(&object).map(Some)
+    }
+
+    /// Which object of the cluster has which stack.
+    pub(super) async fn claims(&self) -> Result<Vec<Claim>, String> {
+        let all: Api<DynamicObject> = Api::all_with(self.client.clone(), &ApiResource::erase::<SumuStack>(&()));
+        let listed = all.list(&ListParams::default()).await.map_err(|error| words(&error))?;
+        let of = |object: &DynamicObject| {
+            understood(object).map_or_else(|_| Claim::of_unreadable(&object.metadata), |stack| Claim::of(&stack))
+        };
+        Ok(listed.items.iter().map(of).collect())
     }
 
     /// Asks what would become of an object that is written so, in the place of the one that is there.

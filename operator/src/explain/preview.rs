@@ -53,6 +53,8 @@ pub struct Preview {
 pub enum About {
     /// It is made: the cluster has none of its name, as far as that could be seen.
     NewStack,
+    /// It is made, and takes over a stack that is there.
+    Adoption,
     /// It is kept or changed.
     Stack,
     /// It is deleted.
@@ -117,7 +119,8 @@ impl Preview {
             }
         }
         notes.extend(of_deletion(is_new, desired, pass));
-        if is_new {
+        let is_adoption = stack.spec.adoption.is_some();
+        if is_new && !is_adoption {
             for line in &mut steps {
                 line.text = without_uid(&line.text, names);
             }
@@ -132,6 +135,7 @@ impl Preview {
             account_id: account.id.clone(),
             region: account.region.clone(),
             about: match (desired.end, is_new) {
+                (End::Never, true) if is_adoption => About::Adoption,
                 (End::Never, true) => About::NewStack,
                 (End::Never, false) => About::Stack,
                 _ => About::Deletion,
@@ -216,6 +220,7 @@ impl fmt::Display for Preview {
         let Self { namespace, name, account_id, region, .. } = self;
         let about = match self.about {
             About::NewStack => "a new stack",
+            About::Adoption => "which adopts a stack that is there",
             About::Stack => "a stack that is there",
             About::Deletion => "its deletion",
         };

@@ -1,7 +1,7 @@
 //! The stacks that are spoken of: those of a file, or one of the cluster.
 //!
 //! Names and ownership in AWS follow from the object's UID. So a stack of a file is the one of the cluster that has its
-//! name, and a new one, of which nothing can be there, when the cluster has none.
+//! name, and a new one, of which nothing can be there unless it adopts it, when the cluster has none.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -10,6 +10,7 @@ use super::Error;
 use super::cluster::{Cluster, Verdict};
 use super::manifest::{self, Manifest};
 use crate::arguments::FullName;
+use crate::status::adoption::{Claim, taken};
 use crate::sumu_stack::SumuStack;
 
 /// Where a new stack will have a UID. Kubernetes gives this one to nobody.
@@ -49,7 +50,9 @@ async fn of_cluster(cluster: &Result<Cluster, String>, name: &FullName) -> Resul
     let cluster = cluster.as_ref().map_err(|reason| failed(reason.clone()))?;
     let stack = cluster.read(&name.namespace, &name.name).await.map_err(failed)?;
     let stack = stack.ok_or_else(|| Error::NotFound(name.to_string()))?;
-    Ok(Subject { stack, is_new: false, notes: vec![] })
+    let mut notes = Vec::new();
+    look_whose(cluster, &stack, &mut notes).await?;
+    Ok(Subject { stack, is_new: false, notes })
 }
 
 async fn of_file(cluster: &Result<Cluster, String>, file: &Path) -> Result<Found, Error> {
@@ -103,7 +106,23 @@ async fn judged(cluster: &Cluster, manifest: Manifest) -> Result<Subject, Error>
         Some(live) => (stack.metadata, stack.status) = (live.metadata, live.status),
         None => become_new(&mut stack, &namespace),
     }
+    look_whose(cluster, &stack, &mut notes).await?;
     Ok(Subject { stack, is_new, notes })
+}
+
+/// Looks whether the stack that an object adopts is another object's.
+async fn look_whose(cluster: &Cluster, stack: &SumuStack, notes: &mut Vec<String>) -> Result<(), Error> {
+    if stack.spec.adoption.is_none() {
+        return Ok(());
+    }
+    let taken = match cluster.claims().await {
+        Ok(all) => taken(&Claim::of(stack), &all),
+        Err(reason) => {
+            notes.push(format!("whether another object has the stack that is adopted was not checked: {reason}"));
+            None
+        }
+    };
+    taken.map_or(Ok(()), |invalid| Err(Error::Invalid { stack: full_name(stack), invalid }))
 }
 
 fn unjudged(manifest: Manifest, reason: &str) -> Subject {

@@ -23,6 +23,7 @@ pub(super) fn are_under_way(desired: &Desired, observed: &Observed) -> bool {
     }
     let is_told = observed.functions.get(&Function::Watchdog).is_some_and(|watchdog| {
         watchdog.readiness == Readiness::Ready
+            && watchdog.failed_update.is_none()
             && !watchdog.changed_lately
             && config.environment(&desired.names, observed).is_ok_and(|want| want == watchdog.environment)
     });

@@ -95,7 +95,6 @@ fn needs(missing: &Missing) -> String {
     }
 }
 
-/// Code first, then configuration: Lambda takes one change and is busy until it is done.
 fn keep(
     desired: &Desired,
     function: Function,
@@ -104,20 +103,39 @@ fn keep(
     observed: &Observed,
     plan: &mut Plan,
 ) {
-    let name = desired.names.function(function);
-    if found.code_sha256 != config.package.code_sha256 || found.architecture != Some(config.architecture) {
-        let (package, architecture) = (config.package.clone(), config.architecture);
-        return plan.step(Step::Function(function, FunctionStep::UpdateCode { name, package, architecture }));
+    let what = ResourceId::Function(function);
+    if let Some(failed) = &found.failed_update {
+        let (what, reason) = (format!("the last update of {what}"), failed.reason.clone());
+        plan.wait(PART, WaitReason::Failed { what, reason });
     }
-    match configuration(desired, function, config, observed) {
-        Err(missing) => return plan.wait_for(PART, ResourceId::Function(function), needs(&missing)),
-        Ok(configuration) if is_configured(&configuration, found) => {}
-        Ok(configuration) => {
-            return plan.step(Step::Function(function, FunctionStep::UpdateConfiguration { configuration }));
-        }
+    match update(desired, function, config, found, observed) {
+        Err(missing) => return plan.wait_for(PART, what, needs(&missing)),
+        // Another would fail like one that has just failed.
+        Ok(Some(_)) if found.failed_update.as_ref().is_some_and(|failed| failed.is_young) => {}
+        Ok(Some(step)) => return plan.step(Step::Function(function, step)),
+        Ok(None) => {}
     }
     permit(desired, function, found, observed, plan);
     keep_tags(desired, function, found, observed, plan);
+}
+
+/// Code first, then configuration: Lambda takes one change and is busy until it is done.
+fn update(
+    desired: &Desired,
+    function: Function,
+    config: &FunctionConfig,
+    found: &FunctionState,
+    observed: &Observed,
+) -> Result<Option<FunctionStep>, Missing> {
+    if found.code_sha256 != config.package.code_sha256 || found.architecture != Some(config.architecture) {
+        let (name, package) = (desired.names.function(function), config.package.clone());
+        return Ok(Some(FunctionStep::UpdateCode { name, package, architecture: config.architecture }));
+    }
+    let configuration = configuration(desired, function, config, observed)?;
+    // After an update that failed, nobody knows what of it is at work, whatever is shown. The next one is of the function as
+    // a whole, and this kind needs no upload.
+    let is_needed = found.failed_update.is_some() || !is_configured(&configuration, found);
+    Ok(is_needed.then_some(FunctionStep::UpdateConfiguration { configuration }))
 }
 
 /// The tags of event sources are not looked at, because each would be a read: they follow their function's, which go last.

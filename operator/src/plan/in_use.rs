@@ -23,11 +23,13 @@ pub(super) fn blocks(desired: &Desired, observed: &Observed, plan: &mut Plan) ->
     for (id, queue) in &observed.queues {
         let count = queue.messages();
         if count > 0 {
-            let messages = if count == 1 { "message" } else { "messages" };
-            let reason =
-                WaitReason::InUse { what: ResourceId::Queue(*id).to_string(), holds: format!("{count} {messages}") };
+            let reason = WaitReason::InUse { what: ResourceId::Queue(*id).to_string(), holds: counted(count) };
             plan.waits.push(Wait { part: super::step::part_of_queue(*id), reason });
         }
     }
     !plan.waits.is_empty()
+}
+
+pub(super) fn counted(messages: u64) -> String {
+    if messages == 1 { "1 message".into() } else { format!("{messages} messages") }
 }

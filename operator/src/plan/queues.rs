@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::step::{QueueStep, part_of_queue as part};
 use super::subscriptions::{self, Use};
 use super::tagged::Tagged;
-use super::{Plan, Step, WaitReason, consumers, departures};
+use super::{Plan, Step, WaitReason, consumers, departures, in_use};
 use crate::desired::Desired;
+use crate::desired::end::End;
 use crate::desired::policy::Document;
 use crate::desired::queues::{Queue, RECEIVE_WAIT_SECONDS};
 use crate::observed::{Observed, ResourceId};
@@ -114,6 +115,7 @@ fn redrive_of(text: &str) -> Option<(String, i64)> {
 fn delete(desired: &Desired, id: QueueId, observed: &Observed, plan: &mut Plan) {
     let what = ResourceId::Queue(id);
     let names = &desired.names;
+    let held = observed.queues.get(&id).filter(|queue| desired.end == End::Never && queue.holds_messages());
     let url = observed.queue_url(id).unwrap_or_default().to_owned();
     let source_queue = match id {
         QueueId::NotificationsDeadLetters => Some(QueueId::Notifications),
@@ -143,6 +145,10 @@ fn delete(desired: &Desired, id: QueueId, observed: &Observed, plan: &mut Plan) 
         plan.wait_gone(part(id), what, "the last departure");
     } else if let Some(source_queue) = source_queue.filter(|queue| observed.queues.contains_key(queue)) {
         plan.wait_gone(part(id), what, ResourceId::Queue(source_queue));
+    } else if let Some(queue) = held {
+        // Only who deletes the stack has said that what is in it may go.
+        let (what, holds) = (what.to_string(), in_use::counted(queue.messages()));
+        plan.wait(part(id), WaitReason::Holding { what, holds });
     } else {
         plan.step(Step::Queue(id, QueueStep::Delete { url }));
     }

@@ -110,6 +110,9 @@ impl Supposed {
         world.functions.retain(|_, found| found.readiness != Readiness::Busy("Deleting".into()));
         for found in world.functions.values_mut() {
             found.changed_lately = false;
+            if let Some(failed) = &mut found.failed_update {
+                failed.is_young = false;
+            }
             if matches!(found.readiness, Readiness::Busy(_)) {
                 found.readiness = Readiness::Ready;
             }

@@ -22,7 +22,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) {
             Some(found) if !found.is_active() => plan.wait_ready(PART, ResourceId::Table(*id), &found.status),
             Some(found) => {
                 plan.steps.extend(next_change(desired, *id, table, found));
-                if table.has_recovery && found.has_recovery.is_none() {
+                if table.has_recovery == Some(true) && found.has_recovery.is_none() {
                     plan.wait_ready(
                         PART,
                         format!("point-in-time recovery of {}", ResourceId::Table(*id)),
@@ -50,8 +50,8 @@ fn next_change(desired: &Desired, id: TableId, table: &Table, found: &TableState
     if table.has_stream != found.stream_arn.is_some() {
         return change(TableStep::SetStream { name, on: table.has_stream });
     }
-    if table.is_protected != found.is_protected {
-        return change(TableStep::SetProtection { name, on: table.is_protected });
+    if let Some(on) = table.is_protected.filter(|on| *on != found.is_protected) {
+        return change(TableStep::SetProtection { name, on });
     }
     // Both before time to live, which DynamoDB may refuse to change for an hour.
     let mut tags = Plan::default();
@@ -59,8 +59,8 @@ fn next_change(desired: &Desired, id: TableId, table: &Table, found: &TableState
     if let Some(step) = tags.steps.into_iter().next() {
         return Some(step);
     }
-    if found.has_recovery.is_some_and(|has_recovery| has_recovery != table.has_recovery) {
-        return change(TableStep::SetRecovery { name, on: table.has_recovery });
+    if let Some(on) = table.has_recovery.filter(|on| found.has_recovery == Some(!on)) {
+        return change(TableStep::SetRecovery { name, on });
     }
     match (table.ttl_attribute, &found.ttl_attribute) {
         (Some(want), Some(have)) if want == have => None,

@@ -1,6 +1,6 @@
 //! Names, ARNs and ownership tags of everything a stack owns in AWS. Pure.
 //!
-//! Every name follows from the object's namespace, name and UID, so that a crash between a create and anything
+//! Every name follows from the owner's namespace, name and UID, so that a crash between a create and anything
 //! that records it loses nothing: the next look asks for the same name again.
 
 use std::collections::BTreeMap;
@@ -25,14 +25,14 @@ const TAG_VALUE_LENGTH_MAX: usize = 256;
 /// Tags as AWS keeps them.
 pub type Tags = BTreeMap<String, String>;
 
-/// Whose stack it is.
+/// Whose stack it is: the object that it was made for. That may be gone, and another object may have adopted the stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// The object's UID. A deleted and newly made object of the same name is another owner.
+    /// That object's UID. A deleted and newly made object of the same name is another owner.
     pub uid: String,
-    /// The object's namespace.
+    /// That object's namespace.
     pub namespace: String,
-    /// The object's name.
+    /// That object's name.
     pub name: String,
 }
 

@@ -72,7 +72,7 @@ pub const REASONS_THAT_PASS: [&str; 7] = [
 ];
 
 const PROGRESSING: &str = "Progressing";
-/// Reason of a deletion that waits until nobody uses the stack.
+/// Reason of a deletion that waits until nobody uses the stack, or the queue.
 pub(super) const IN_USE: &str = "InUse";
 
 /// A column of a terminal.
@@ -254,7 +254,7 @@ fn by_cause<'a>(failures: &[&'a CloudError]) -> Vec<&'a CloudError> {
 }
 
 /// A step as a person says it; the plan's signs are for lists.
-fn in_words(step: &Step) -> String {
+pub(super) fn in_words(step: &Step) -> String {
     let line = step.to_string();
     for (sign, verb) in [("+ ", "creating "), ("~ ", "changing "), ("- ", "deleting ")] {
         if let Some(what) = line.strip_prefix(sign) {
@@ -269,7 +269,7 @@ fn wait_word(wait: &WaitReason) -> &'static str {
         WaitReason::Exists { .. } | WaitReason::Ready { .. } | WaitReason::Gone { .. } => "Waiting",
         WaitReason::Foreign(_) | WaitReason::Conflict(_) => "OwnershipConflict",
         WaitReason::Protected(_) => "DeletionProtected",
-        WaitReason::InUse { .. } => IN_USE,
+        WaitReason::InUse { .. } | WaitReason::Holding { .. } => IN_USE,
         WaitReason::LostPrincipal { .. } => "LostPrincipal",
         WaitReason::Failed { .. } => "Failed",
         WaitReason::Absent { .. } => "Missing",

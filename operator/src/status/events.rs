@@ -8,6 +8,7 @@
 use super::access_logs;
 use crate::cloud::Kind;
 use crate::plan::Part;
+use crate::stack::Invalid;
 use crate::stack::name::Account;
 use crate::status::conditions::IN_USE;
 use crate::status::{READY, SUSPENDED};
@@ -82,6 +83,12 @@ impl Occurrence {
             );
         }
         Self::new(false, "Deleted", "Nothing is left in AWS")
+    }
+
+    /// The object was let go although a stack is there: it is another object's.
+    #[must_use]
+    pub fn not_its_own(taken: &Invalid) -> Self {
+        Self::new(true, "OwnershipConflict", format!("Nothing was touched in AWS: {taken}"))
     }
 
     /// Something with the stack's name stays behind, because it is not the stack's.

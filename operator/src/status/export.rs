@@ -4,8 +4,9 @@
 //! starts when there is something to talk to. While an address is missing again, what it says is left standing.
 //!
 //! # Guarantees
-//! - A `ConfigMap` that this operator has not made for this very object is never written to or deleted: ours says so by
-//!   its owner reference or its label, and the API server has noted us as one of its writers. A copy is not ours.
+//! - A `ConfigMap` that this operator has not made for this very object, or for the one whose stack it has adopted, is
+//!   never written to or deleted: ours says so by its owner reference or its label, and the API server has noted us as
+//!   one of its writers. A copy is not ours.
 //! - What others add to ours (keys, labels, annotations) stays.
 
 use std::collections::BTreeMap;
@@ -17,7 +18,8 @@ use kube::{Resource as _, ResourceExt as _};
 
 use super::conditions::{self, News};
 use super::{EXPORTED, READY};
-use crate::stack::name::{OWNER_TAG, Owner};
+use crate::stack::Object;
+use crate::stack::name::OWNER_TAG;
 use crate::sumu_stack::{ConditionStatus, MessagingStatus, SumuStack, SumuStackStatus};
 
 /// Our name as the owner of fields.
@@ -144,21 +146,21 @@ pub fn data(status: &SumuStackStatus) -> Option<BTreeMap<String, String>> {
 
 /// The `ConfigMap` as it should be.
 #[must_use]
-pub fn config_map(owner: &Owner, name: &str, data: BTreeMap<String, String>) -> ConfigMap {
+pub fn config_map(object: &Object, name: &str, data: BTreeMap<String, String>) -> ConfigMap {
     let reference = OwnerReference {
         api_version: SumuStack::api_version(&()).into_owned(),
         kind: SumuStack::kind(&()).into_owned(),
-        name: owner.name.clone(),
-        uid: owner.uid.clone(),
+        name: object.name.clone(),
+        uid: object.uid.clone(),
         controller: Some(true),
         // Blocking the owner's deletion would need rights on its finalizers, and nothing is gained by it.
         block_owner_deletion: None,
     };
-    let labels = [("app.kubernetes.io/managed-by", FIELD_MANAGER), (OWNER_LABEL, &owner.uid)];
+    let labels = [("app.kubernetes.io/managed-by", FIELD_MANAGER), (OWNER_LABEL, &object.uid)];
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
-            namespace: Some(owner.namespace.clone()),
+            namespace: Some(object.namespace.clone()),
             labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
             owner_references: Some(vec![reference]),
             ..ObjectMeta::default()
@@ -168,13 +170,23 @@ pub fn config_map(owner: &Owner, name: &str, data: BTreeMap<String, String>) -> 
     }
 }
 
-/// Whether this operator has made a `ConfigMap` for this very object.
+/// Whether this operator has made a `ConfigMap` for this very object, or for the one in whose place it is.
 #[must_use]
-pub fn is_ours(found: &ConfigMap, owner: &Owner) -> bool {
+pub fn is_ours(found: &ConfigMap, object: &Object) -> bool {
     let is_written_by_us = found.managed_fields().iter().any(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
-    let is_marked = found.labels().get(OWNER_LABEL) == Some(&owner.uid)
-        || found.owner_references().iter().any(|reference| reference.uid == owner.uid);
+    let is_its = |uid: &String| *uid == object.uid || Some(uid) == object.predecessor.as_ref();
+    let is_marked = found.labels().get(OWNER_LABEL).is_some_and(is_its)
+        || found.owner_references().iter().any(|reference| is_its(&reference.uid));
     is_written_by_us && is_marked
+}
+
+/// The owners that a `ConfigMap` is left with when the object in whose place this one is takes no part any more; nothing when
+/// it takes none. It was written with a create, so an apply does not take it out, and there may be one controller.
+#[must_use]
+pub fn owners_left(found: &ConfigMap, object: &Object) -> Option<Vec<OwnerReference>> {
+    let is_gone = |reference: &OwnerReference| Some(&reference.uid) == object.predecessor.as_ref();
+    let owners = found.owner_references();
+    owners.iter().any(is_gone).then(|| owners.iter().filter(|owner| !is_gone(owner)).cloned().collect())
 }
 
 /// Whether a `ConfigMap` of ours says what it should, whatever else it says.
@@ -219,12 +231,12 @@ mod tests {
 
     use super::*;
 
-    fn owner() -> Owner {
-        Owner { uid: "u-1".into(), namespace: "apps".into(), name: "live".into() }
+    fn object() -> Object {
+        Object { uid: "u-1".into(), namespace: "apps".into(), name: "live".into(), predecessor: None }
     }
 
     fn written() -> ConfigMap {
-        let mut map = config_map(&owner(), "live-sumu", BTreeMap::from([("SUMU_ENDPOINT".into(), "wss://a".into())]));
+        let mut map = config_map(&object(), "live-sumu", BTreeMap::from([("SUMU_ENDPOINT".into(), "wss://a".into())]));
         let entry = ManagedFieldsEntry { manager: Some(FIELD_MANAGER.into()), ..ManagedFieldsEntry::default() };
         map.metadata.managed_fields = Some(vec![entry]);
         map
@@ -235,25 +247,38 @@ mod tests {
         let (mut without_label, mut without_reference) = (written(), written());
         without_label.metadata.labels = None;
         without_reference.metadata.owner_references = None;
-        assert!([&written(), &without_label, &without_reference].into_iter().all(|map| is_ours(map, &owner())));
-        let wanted = config_map(&owner(), "live-sumu", written().data.unwrap());
+        assert!([&written(), &without_label, &without_reference].into_iter().all(|map| is_ours(map, &object())));
+        let wanted = config_map(&object(), "live-sumu", written().data.unwrap());
         assert!(is_as_wanted(&written(), &wanted));
         assert!(!is_as_wanted(&without_label, &wanted) && !is_as_wanted(&without_reference, &wanted));
         without_label.metadata.owner_references = None;
-        assert!(!is_ours(&without_label, &owner()));
+        assert!(!is_ours(&without_label, &object()));
     }
 
     #[test]
     fn neither_a_copy_nor_one_of_a_stack_of_the_same_name_is_ours() {
         let mut copy = written();
         copy.metadata.managed_fields.as_mut().unwrap()[0].manager = Some("kubectl-client-side-apply".into());
-        assert!(!is_ours(&copy, &owner()));
-        assert!(!is_ours(&written(), &Owner { uid: "u-2".into(), ..owner() }));
+        assert!(!is_ours(&copy, &object()));
+        assert!(!is_ours(&written(), &Object { uid: "u-2".into(), ..object() }));
+    }
+
+    #[test]
+    fn what_was_made_for_the_object_in_whose_place_it_is_is_its_and_is_written_anew() {
+        let heir = Object { uid: "u-2".into(), predecessor: Some("u-1".into()), ..object() };
+        assert!(is_ours(&written(), &heir));
+        let wanted = config_map(&heir, "live-sumu", written().data.unwrap());
+        assert!(!is_as_wanted(&written(), &wanted), "it would go with the object that is gone");
+        let mut found = written();
+        let theirs = OwnerReference { uid: "u-3".into(), ..OwnerReference::default() };
+        found.metadata.owner_references.get_or_insert_default().push(theirs.clone());
+        assert_eq!(owners_left(&found, &heir), Some(vec![theirs]));
+        assert_eq!([owners_left(&found, &object()), owners_left(&wanted, &heir)], [None, None]);
     }
 
     #[test]
     fn what_others_add_is_no_difference_and_what_they_change_is_one() {
-        let wanted = config_map(&owner(), "live-sumu", written().data.unwrap());
+        let wanted = config_map(&object(), "live-sumu", written().data.unwrap());
         let mut found = written();
         found.data.as_mut().unwrap().insert("EXTRA".into(), "theirs".into());
         found.metadata.labels.as_mut().unwrap().insert("team".into(), "chat".into());

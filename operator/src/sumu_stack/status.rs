@@ -57,6 +57,27 @@ pub struct SumuStackStatus {
     /// The four functions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub functions: Option<FunctionsStatus>,
+    /// What somebody had changed in AWS when that last happened. Stays until it happens again; absent before the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStatus>,
+}
+
+/// What differed in AWS although nobody had changed the spec.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftStatus {
+    /// When it was seen.
+    #[schemars(extend("format" = "date-time"))]
+    pub observed_at: ApiServerTime,
+    /// The generation of the spec that had been in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// What the operator began with to put it right, ten things at most. What comes after them is not counted: of an API that
+    /// was deleted, for example, its routes.
+    #[schemars(length(max = 10))]
+    pub changes: Vec<String>,
+    /// How many things that were, named here or not.
+    pub count: u32,
 }
 
 /// An AWS account and region.

@@ -40,10 +40,21 @@ pub struct Fixture {
 
 /// The smallest stack with these changes to its spec, as YAML.
 pub fn stack(changes: &str) -> Fixture {
-    let stack = manifest(changes);
+    of(manifest(changes))
+}
+
+/// The same stack as it is in another cluster, where its object has another UID, and maybe other metadata.
+pub fn restored(metadata: &str, changes: &str) -> Fixture {
+    let mut manifest = serde_json::to_value(manifest(changes)).unwrap();
+    manifest["metadata"]["uid"] = "5e1d3c1a-0000-4000-8000-000000000002".into();
+    merge(&mut manifest["metadata"], serde_saphyr::from_str(metadata).unwrap());
+    of(serde_json::from_value(manifest).unwrap())
+}
+
+fn of(stack: SumuStack) -> Fixture {
     let (_, desired) = pipeline(&stack).unwrap();
     let owner = Owner::of(&stack).unwrap();
-    let may_unprotect = !stack.spec.connections.deletion_protection;
+    let may_unprotect = stack.spec.connections.deletion_protection == Some(false);
     let nothing = Desired::nothing(owner.clone(), names(&owner), may_unprotect);
     Fixture { stack, owner, desired, nothing }
 }

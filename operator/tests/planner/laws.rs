@@ -1,6 +1,7 @@
 //! What must hold for every stack, whatever has happened to it.
 
 pub mod access_logs;
+mod adoption;
 pub mod consumers;
 mod deletion;
 pub mod domain;

@@ -5,6 +5,7 @@ mod conditions;
 mod consumers;
 mod described;
 mod domain;
+mod drift;
 mod events;
 mod export;
 mod kstatus;
@@ -28,7 +29,7 @@ const LATER: &str = "2026-05-01T12:34:56Z";
 /// A report at a moment, which becomes the object's status as if it were written.
 fn report(fixture: &mut Fixture, progress: Progress<'_>, now: &str) -> SumuStackStatus {
     let endpoints = endpoints();
-    let words = Context { endpoints: &endpoints, now };
+    let words = Context { endpoints: &endpoints, now, was_settled: false };
     let status = status(&fixture.stack, progress, &words);
     fixture.stack.status = Some(status.clone());
     status

@@ -9,7 +9,7 @@ use sumu_operator::stack::name::{OWNER_TAG, QueueId, TableId};
 
 use crate::cloud::{MemoryCloud, Pace};
 use crate::fixtures::{names, stack, with_new_code};
-use crate::passes::{pass, settle};
+use crate::passes::{look_at, pass, settle};
 
 /// AWS as it mostly is: tables, functions and event sources take a moment, and so does a role.
 const USUAL: Pace =
@@ -81,7 +81,7 @@ fn a_deleted_stack_goes_from_the_outside_in_and_a_protected_table_stays() {
     settle(&cloud, &fixture.desired);
     let mut story = tell(&cloud, &fixture.nothing);
     story.push_str("spec.connections.deletionProtection becomes false\n\n");
-    story.push_str(&tell(&cloud, &stack("").nothing));
+    story.push_str(&tell(&cloud, &stack("connections: {deletionProtection: false}").nothing));
     assert_snapshot!(story);
 }
 
@@ -104,13 +104,65 @@ fn a_custom_domain_is_made_then_changed_and_taken_away() {
 }
 
 #[test]
+fn a_suspended_stack_says_what_it_holds_back_and_does_it_when_it_goes_on() {
+    let cloud = MemoryCloud::new(&stack(""), USUAL);
+    settle(&cloud, &stack("").desired);
+    let edited = "suspend: true, functions: {memoryMiB: 512}, connections: {deletionProtection: true}";
+    let calls = cloud.calls();
+    let mut told = format!("held back\n{}\n", look_at(&cloud, &stack(&format!("{{{edited}}}")).desired).plan);
+    assert!(cloud.lines_since(calls).is_empty(), "a look makes no change");
+    told.push_str("spec.suspend becomes false\n\n");
+    told.push_str(&tell(&cloud, &stack(&format!("{{{}}}", edited.replace("true, f", "false, f"))).desired));
+    assert_snapshot!(told);
+}
+
+#[test]
+fn a_grace_period_is_switched_on() {
+    let cloud = MemoryCloud::new(&stack(""), USUAL);
+    settle(&cloud, &stack("").desired);
+    assert_snapshot!(tell(&cloud, &stack("presence: {gracePeriodSeconds: 30}").desired));
+}
+
+#[test]
+fn a_grace_period_is_switched_off_once_no_departure_is_on_its_way() {
+    let with = stack("presence: {gracePeriodSeconds: 30}");
+    let cloud = MemoryCloud::new(&with, USUAL);
+    settle(&cloud, &with.desired);
+    assert_snapshot!(tell(&cloud, &stack("").desired));
+}
+
+#[test]
+fn tags_that_leave_the_spec_leave_everything_and_the_note_of_them_last() {
+    let with = stack("tags: {team: chat, cost: c-42}");
+    let cloud = MemoryCloud::new(&with, USUAL);
+    settle(&cloud, &with.desired);
+    assert_snapshot!(tell(&cloud, &stack("").desired));
+}
+
+#[test]
+fn code_in_a_bucket_takes_the_place_of_the_operators_own() {
+    let package = |prefix: &str, routes: &str| {
+        stack(&format!(
+            "functions: {{package: {{s3: {{bucket: code, prefix: {prefix}, \
+             codeSha256: {{authorizer: a, routes: {routes}, pusher: p, watchdog: w}}}}}}}}"
+        ))
+    };
+    let cloud = MemoryCloud::new(&stack(""), USUAL);
+    settle(&cloud, &stack("").desired);
+    let mut told = tell(&cloud, &package("v1/", "r1").desired);
+    told.push_str("another build of routes, under another prefix\n\n");
+    told.push_str(&tell(&cloud, &package("v2/", "r2").desired));
+    assert_snapshot!(told);
+}
+
+#[test]
 fn access_logs_and_point_in_time_recovery_are_switched_on_and_off() {
     let with = stack("{gateway: {accessLogs: {}}, connections: {pointInTimeRecovery: true}}");
     let cloud = MemoryCloud::new(&stack(""), USUAL);
     settle(&cloud, &stack("").desired);
     let mut told = tell(&cloud, &with.desired);
-    told.push_str("both are taken out of the spec\n\n");
-    told.push_str(&tell(&cloud, &stack("").desired));
+    told.push_str("access logs are taken out of the spec, and point-in-time recovery is false\n\n");
+    told.push_str(&tell(&cloud, &stack("connections: {pointInTimeRecovery: false}").desired));
     assert_snapshot!(told);
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use aws_config::SdkConfig;
 use aws_sdk_lambda::operation::get_policy::GetPolicyError;
 
+use super::logs;
 use crate::Result;
 
 /// The names of what exists, by kind. A name that exists twice is there twice.
@@ -132,15 +133,8 @@ async fn roles(sdk: &SdkConfig, needle: &str, all: &mut Inventory) -> Result<()>
 
 async fn log_groups(sdk: &SdkConfig, needle: &str, all: &mut Inventory) -> Result<()> {
     let client = aws_sdk_cloudwatchlogs::Client::new(sdk);
-    // Asked for by name: between two pages of everybody's, other tests make and delete theirs.
-    let pattern = Some(needle.to_owned()).filter(|needle| !needle.is_empty());
-    let list = client.describe_log_groups().set_log_group_name_pattern(pattern);
-    let mut pages = list.into_paginator().items().send();
-    while let Some(group) = pages.next().await.transpose()? {
-        let name = group.log_group_name().unwrap_or_default();
-        if name.contains(needle) {
-            all.add("log group", name);
-        }
+    for name in logs::groups(&client, needle).await? {
+        all.add("log group", name);
     }
     Ok(())
 }

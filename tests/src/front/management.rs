@@ -8,8 +8,8 @@ use super::http::{Answer, Request};
 use super::shared::Shared;
 use super::{Address, MESSAGE_BYTES_MAX};
 use crate::Result;
-use crate::aws::{ACCOUNT, REGION};
-use crate::gateway::call::access_key;
+use crate::aws::ACCOUNT;
+use crate::gateway::call::caller_and_region;
 
 /// Answers one call about a connection.
 pub async fn answer(
@@ -64,10 +64,10 @@ pub async fn answer(
 async fn denial(shared: &Shared, signature: &str, method: &str, address: &Address) -> Result<Option<Answer>> {
     const ACTION: &str = "execute-api:ManageConnections";
     let Address { api, stage } = address;
+    let (key, region) = caller_and_region(signature).unwrap_or_default();
     let resource = |account| {
-        format!("arn:aws:execute-api:{REGION}:{account}:{api}/{stage}/{method}/@connections/{{connectionId}}")
+        format!("arn:aws:execute-api:{region}:{account}:{api}/{stage}/{method}/@connections/{{connectionId}}")
     };
-    let key = access_key(signature).unwrap_or_default();
     let Some(user) = shared.upstream.refused(key, ACTION, &resource(ACCOUNT)).await? else { return Ok(None) };
     let masked = format!("********{}", &ACCOUNT[ACCOUNT.len() - 4..]);
     let message = format!("User: {user} is not authorized to perform: {ACTION} on resource: {}", resource(&masked));

@@ -42,6 +42,8 @@ pub struct Call {
     pub ids: Vec<String>,
     /// The access key of who calls; empty for a call that is not signed.
     pub caller: String,
+    /// The region for which it is signed.
+    pub region: String,
     /// The HTTP method.
     pub method: Method,
     /// The path, decoded.
@@ -160,10 +162,11 @@ impl Call {
         };
         let query = parts.uri.query().unwrap_or_default().to_owned();
         let signature = parts.headers.get("authorization").and_then(|signature| signature.to_str().ok());
-        let caller = signature.and_then(access_key).unwrap_or_default().to_owned();
+        let (caller, region) = signature.and_then(caller_and_region).unwrap_or_default();
+        let (caller, region) = (caller.to_owned(), region.to_owned());
         let (method, path) = (parts.method.clone(), decoded(parts.uri.path()));
         let (body, input) = (body.clone(), OnceLock::new());
-        Some(Self { service, operation, ids, caller, method, path, query, body, is_form, input })
+        Some(Self { service, operation, ids, caller, region, method, path, query, body, is_form, input })
     }
 
     /// The input: the JSON that was sent, or the fields of the form.
@@ -264,11 +267,13 @@ fn decoded(path: &str) -> String {
     percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
-/// The access key in a signature of version 4.
+/// The access key and the region in a signature of version 4.
 #[must_use]
-pub fn access_key(signature: &str) -> Option<&str> {
+pub fn caller_and_region(signature: &str) -> Option<(&str, &str)> {
     let (_, credential) = signature.split_once("Credential=")?;
-    credential.split('/').next()
+    // The key, the day, the region.
+    let mut scope = credential.split('/');
+    Some((scope.next()?, scope.nth(1).unwrap_or_default()))
 }
 
 /// The services of forms tell theirs only by the scope of the signature.
@@ -277,9 +282,13 @@ fn by_action(parts: &Parts, body: &Bytes) -> Option<(Service, String)> {
     if parts.method != Method::POST || !kind.starts_with("application/x-www-form-urlencoded") {
         return None;
     }
+    let action = form_urlencoded::parse(body).find(|(key, _)| key == "Action")?.1;
+    // Whoever has only a token has nothing to sign with yet.
+    if action == "AssumeRoleWithWebIdentity" {
+        return Some((Service::Sts, action.into_owned()));
+    }
     let scope = parts.headers.get("authorization")?.to_str().ok()?;
     let scopes = [("iam", Service::Iam), ("sns", Service::Sns), ("sts", Service::Sts)];
     let (_, service) = scopes.iter().find(|(name, _)| scope.contains(&format!("/{name}/aws4_request")))?;
-    let action = form_urlencoded::parse(body).find(|(key, _)| key == "Action")?.1;
     Some((*service, action.into_owned()))
 }

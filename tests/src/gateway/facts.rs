@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_config::SdkConfig;
+use aws_config::{Region, SdkConfig};
 use serde_json::Value;
 
 use crate::Result;
-use crate::aws::REGION;
 
 /// How long AWS takes.
 #[derive(Clone, Copy, Debug)]
@@ -156,10 +155,11 @@ impl Bucket {
     }
 }
 
-/// What rules know.
+/// What rules know of a region.
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) pace: Pace,
+    pub(super) region: String,
     pub(super) gateway: aws_sdk_apigatewayv2::Client,
     pub(super) dynamodb: aws_sdk_dynamodb::Client,
     pub(super) iam: aws_sdk_iam::Client,
@@ -169,7 +169,9 @@ pub(super) struct Facts {
     pub(super) sqs: aws_sdk_sqs::Client,
     http: reqwest::Client,
     emulator: String,
-    memory: Mutex<Memory>,
+    sdk: SdkConfig,
+    /// One for all regions: what is remembered by name is never in two.
+    memory: Arc<Mutex<Memory>>,
     /// Whose turn it is to ask for a role's policies.
     pub(super) looking_at_roles: tokio::sync::Mutex<()>,
 }
@@ -178,6 +180,7 @@ impl Facts {
     pub(super) fn new(pace: Pace, emulator: &SdkConfig) -> Self {
         Self {
             pace,
+            region: emulator.region().map(ToString::to_string).unwrap_or_default(),
             gateway: aws_sdk_apigatewayv2::Client::new(emulator),
             dynamodb: aws_sdk_dynamodb::Client::new(emulator),
             iam: aws_sdk_iam::Client::new(emulator),
@@ -187,9 +190,17 @@ impl Facts {
             sqs: aws_sdk_sqs::Client::new(emulator),
             http: reqwest::Client::new(),
             emulator: emulator.endpoint_url().unwrap_or_default().to_owned(),
-            memory: Mutex::default(),
+            sdk: emulator.clone(),
+            memory: Arc::default(),
             looking_at_roles: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The same of another region. IAM and Route 53 have none.
+    pub(super) fn of_region(&self, region: &str) -> Self {
+        let sdk = self.sdk.to_builder().region(Region::new(region.to_owned())).build();
+        let (iam, route53, memory) = (self.iam.clone(), self.route53.clone(), Arc::clone(&self.memory));
+        Self { iam, route53, memory, ..Self::new(self.pace, &sdk) }
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -220,7 +231,7 @@ impl Facts {
     /// Whether API Gateway has a role with which it writes logs, which is a setting of the whole account.
     pub(super) async fn has_log_role(&self) -> Result<bool> {
         // API Gateway's first API, of which this is all that is needed. The emulator reads the scope, and no signature.
-        let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/apigateway/aws4_request");
+        let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/{}/apigateway/aws4_request", self.region);
         let request = self.http.get(format!("{}/account", self.emulator)).header("authorization", scope);
         let account: Value = serde_json::from_str(&request.send().await?.text().await?)?;
         Ok(account["cloudwatchRoleArn"].as_str().is_some_and(|role| !role.is_empty()))
@@ -228,7 +239,7 @@ impl Facts {
 
     /// The state of a certificate; nothing when there is none with that ARN.
     pub(super) async fn certificate(&self, arn: &str) -> Result<Option<String>> {
-        let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/acm/aws4_request");
+        let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/{}/acm/aws4_request", self.region);
         let request = reqwest::Client::new()
             .post(&self.emulator)
             .header("authorization", scope)

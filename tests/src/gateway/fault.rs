@@ -29,6 +29,8 @@ pub enum Act {
     Hang,
     /// It reaches AWS; then its connection breaks without an answer.
     LoseAnswer,
+    /// The same for what AWS has done; what it refuses is told.
+    LoseSuccess,
     /// It reaches AWS, whatever it says; this comes back instead.
     Replace(Answer),
     /// It reaches AWS; half of the answer's body comes back, then its connection breaks.
@@ -88,6 +90,7 @@ impl fmt::Debug for Act {
             Self::Drop => f.write_str("drop the call"),
             Self::Hang => f.write_str("hang"),
             Self::LoseAnswer => f.write_str("lose the answer"),
+            Self::LoseSuccess => f.write_str("lose the answer of what was done"),
             Self::Replace(answer) => write!(f, "replace the answer by {}", answer.status),
             Self::CutAnswer => f.write_str("cut the answer"),
             Self::Trickle(pause) => write!(f, "a byte every {pause:?}"),

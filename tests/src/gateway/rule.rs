@@ -74,11 +74,13 @@ impl Rule {
 
 /// All rules.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [rules::rates::RULES, rules::roles::RULES, rules::functions::RULES, rules::sources::RULES, rules::gateway::RULES]
+    // AWS counts first, then asks who may, and then what.
+    [rules::rates::RULES, rules::callers::RULES]
         .into_iter()
+        .chain([rules::roles::RULES, rules::functions::RULES, rules::sources::RULES, rules::gateway::RULES])
         .chain([rules::gateway_forms::RULES, rules::gateway_lists::RULES, rules::tables::RULES])
         .chain([rules::domains::RULES, rules::queues::RULES, rules::topics::RULES, rules::forms::RULES])
-        .chain([rules::callers::RULES, rules::lists::RULES])
+        .chain([rules::lists::RULES])
         .flatten()
 }
 

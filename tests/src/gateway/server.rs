@@ -1,6 +1,6 @@
 //! The proxy: takes a request, lets faults and rules have their say, passes it on and answers.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -52,7 +52,9 @@ type Body = BoxBody<Bytes, std::io::Error>;
 pub(super) struct Shared {
     emulator: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
-    pub(super) facts: Facts,
+    pub(super) facts: Arc<Facts>,
+    /// What rules know of other regions than the testbed's.
+    elsewhere: Mutex<HashMap<String, Arc<Facts>>>,
     pub(super) faults: Faults,
     pub(super) held: Arc<Held>,
     pub(super) deployments: Arc<Deployments>,
@@ -88,7 +90,8 @@ impl Shared {
         Ok(Self {
             emulator,
             client: client.build(HttpConnector::new()),
-            facts: Facts::new(settings.pace, &sdk),
+            facts: Arc::new(Facts::new(settings.pace, &sdk)),
+            elsewhere: Mutex::default(),
             faults: Faults::default(),
             held: Arc::new(Held::with_pace(settings.pace.source)),
             holds: settings.holds,
@@ -99,6 +102,17 @@ impl Shared {
             busy: Mutex::default(),
             log,
         })
+    }
+
+    /// What rules know of the region that a call is for.
+    fn facts_of(&self, call: &Call) -> Arc<Facts> {
+        let is_at_home = call.region == self.facts.region || call.region.is_empty();
+        if is_at_home || [Service::Iam, Service::Route53, Service::Sts].contains(&call.service) {
+            return Arc::clone(&self.facts);
+        }
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        let facts = elsewhere.entry(call.region.clone());
+        Arc::clone(facts.or_insert_with(|| Arc::new(self.facts.of_region(&call.region))))
     }
 
     /// Tells of a refusal: a line that cannot be written is missed by nobody but its reader.
@@ -148,6 +162,7 @@ impl Shared {
 
     /// Passes a call on unless a rule refuses it, and puts right what comes back.
     async fn strictly(&self, call: &Call, asked: Asked) -> Result<Answer> {
+        let facts = self.facts_of(call);
         let is_checked = self.rules.of(call).any(|(rule, _)| matches!(rule.act, Act::Refuse(_)));
         let turn = self.turns.get(&call.service).filter(|_| is_checked);
         let _turn = if let Some(turn) = turn { Some(turn.lock().await) } else { None };
@@ -155,11 +170,9 @@ impl Shared {
         for (rule, count) in self.rules.of(call) {
             let refusal = match rule.act {
                 // A rule that cannot look must be heard: the message is what a failed test shows.
-                Act::Refuse(check) | Act::RefuseBeside(check) => {
-                    check(call, &self.facts).await.unwrap_or_else(|error| {
-                        Some(Refusal::new(500, "InternalFailure", error.within(rule.name).to_string()))
-                    })
-                }
+                Act::Refuse(check) | Act::RefuseBeside(check) => check(call, &facts).await.unwrap_or_else(|error| {
+                    Some(Refusal::new(500, "InternalFailure", error.within(rule.name).to_string()))
+                }),
                 Act::OneWriteAtATime => match Alone::with(&self.busy, call.id(0)) {
                     Some(held) => {
                         alone = Some(held);
@@ -167,7 +180,7 @@ impl Shared {
                     }
                     None => Some(concurrent()),
                 },
-                Act::RefuseAtOnce(look) => look(call, &self.facts),
+                Act::RefuseAtOnce(look) => look(call, &facts),
                 Act::Ask(_) | Act::Do(_) | Act::Mend(_) => None,
             };
             if let Some(refusal) = refusal {
@@ -176,19 +189,19 @@ impl Shared {
                 return Ok(refusal.answer(call.service));
             }
         }
-        let asked = self.asked(call, asked)?;
-        let answer = match self.done(call).await? {
+        let asked = self.asked(call, &facts, asked)?;
+        let answer = match self.done(call, &facts).await? {
             Some(answer) => answer,
-            None if self.holds => self.hold(call, asked).await?,
+            None if self.holds => self.hold(call, &facts, asked).await?,
             None => self.pass_on(asked).await?,
         };
-        self.deployments.capture(call, &answer, &self.facts.gateway).await?;
+        self.deployments.capture(call, &answer, &facts.gateway).await?;
         drop(alone);
-        self.facts.learn(call, &answer);
+        facts.learn(call, &answer);
         if answer.is_good() {
             self.faults.saw(call);
         }
-        let answer = self.mended(call, answer).await?;
+        let answer = self.mended(call, &facts, answer).await?;
         if !self.faults.freezes(call) {
             self.history.keep(call, &answer);
         }
@@ -196,10 +209,10 @@ impl Shared {
     }
 
     /// What the emulator is asked for.
-    fn asked(&self, call: &Call, mut asked: Asked) -> Result<Asked> {
+    fn asked(&self, call: &Call, facts: &Facts, mut asked: Asked) -> Result<Asked> {
         for (rule, count) in self.rules.of(call) {
             let Act::Ask(asking) = rule.act else { continue };
-            let (query, body) = asking(call, &self.facts);
+            let (query, body) = asking(call, facts);
             count.fetch_add(1, Ordering::SeqCst);
             asked.parts.uri = Uri::try_from(format!("{}?{query}", asked.parts.uri.path()))?;
             asked.parts.headers.insert(CONTENT_LENGTH, body.len().into());
@@ -209,10 +222,10 @@ impl Shared {
     }
 
     /// What a rule has done in the emulator's place.
-    async fn done(&self, call: &Call) -> Result<Option<Answer>> {
+    async fn done(&self, call: &Call, facts: &Facts) -> Result<Option<Answer>> {
         for (rule, count) in self.rules.of(call) {
             let Act::Do(doing) = rule.act else { continue };
-            if let Some(answer) = doing(call, &self.facts).await.map_err(|error| error.within(rule.name))? {
+            if let Some(answer) = doing(call, facts).await.map_err(|error| error.within(rule.name))? {
                 count.fetch_add(1, Ordering::SeqCst);
                 return Ok(Some(answer));
             }
@@ -221,9 +234,9 @@ impl Shared {
     }
 
     /// Lets the emulator hold what is asked for, in a form in which it does not work on it.
-    async fn hold(&self, call: &Call, mut asked: Asked) -> Result<Answer> {
+    async fn hold(&self, call: &Call, facts: &Facts, mut asked: Asked) -> Result<Answer> {
         if let Some(queue) = Held::notified(call).and_then(queue_of) {
-            self.facts.sqs.create_queue().queue_name(last(&queue)).send().await?;
+            facts.sqs.create_queue().queue_name(last(&queue)).send().await?;
         }
         if let Some(body) = self.held.before(call, &asked.body) {
             asked.parts.headers.insert(CONTENT_LENGTH, body.len().into());
@@ -232,11 +245,11 @@ impl Shared {
         Ok(self.held.after(call, self.pass_on(asked).await?))
     }
 
-    async fn mended(&self, call: &Call, mut answer: Answer) -> Result<Answer> {
+    async fn mended(&self, call: &Call, facts: &Facts, mut answer: Answer) -> Result<Answer> {
         for (rule, count) in self.rules.of(call) {
             let Act::Mend(mending) = rule.act else { continue };
             let (status, body) = (answer.status, answer.body.clone());
-            answer = mending(call, &self.facts, answer).await.map_err(|error| error.within(rule.name))?;
+            answer = mending(call, facts, answer).await.map_err(|error| error.within(rule.name))?;
             note(count, (status, &body) != (answer.status, &answer.body));
         }
         Ok(answer)
@@ -260,6 +273,7 @@ impl Shared {
 async fn after(act: fault::Act, answer: Answer) -> Result<Response<Body>> {
     match act {
         fault::Act::LoseAnswer => Err(Error::new("a fault loses the answer")),
+        fault::Act::LoseSuccess if answer.is_good() => Err(Error::new("a fault loses the answer")),
         fault::Act::Replace(instead) => Ok(whole(instead)),
         fault::Act::CutAnswer => Ok(half(answer)),
         fault::Act::Trickle(pause) => Ok(trickling(answer, pause)),

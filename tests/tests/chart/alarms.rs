@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sumu_operator::metrics::ALL;
-use sumu_tests::helm::{Helm, find, manifests};
+use sumu_tests::helm::{Helm, IMAGE, find, manifests, with_image};
 use sumu_tests::{Context, Result, ensure, ensure_eq, workspace};
 
 use crate::cluster::{run, text};
@@ -17,7 +17,7 @@ fn rules(more: &Value) -> Result<Vec<Value>> {
     if let (Value::Object(values), Value::Object(more)) = (&mut values, more) {
         values.extend(more.clone());
     }
-    std::fs::write(&file, values.to_string())?;
+    std::fs::write(&file, with_image(&values).to_string())?;
     let chart = workspace::chart();
     let arguments = ["template", "sumu", text(&chart)?, "--namespace", "here", "--values", text(&file)?];
     let objects = manifests(&run(async { Helm::offline(home.path())?.ok(&arguments).await })?)?;
@@ -71,6 +71,17 @@ fn an_operator_that_looks_seldom_is_waited_for_longer() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn nobody_is_called_because_nobody_works_where_nobody_should() -> Result<()> {
+    for (replicas, expected) in [(0, false), (1, true)] {
+        let rules = rules(&json!({"replicas": replicas}))?;
+        let called = rules.iter().any(|rule| rule["alert"] == "SumuNobodyWorks");
+        ensure_eq!(called, expected, "with {replicas} replicas");
+        ensure!(rules.iter().any(|rule| rule["alert"] == "SumuStackNotReady"), "the other alarms are gone");
+    }
+    Ok(())
+}
+
 /// The names of metrics in an expression, without what Prometheus adds to a histogram's.
 fn metrics(expression: &str) -> BTreeSet<String> {
     let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
@@ -94,11 +105,49 @@ fn the_dashboard_shows_metrics_that_there_are_and_each_of_them_but_the_version()
     Ok(())
 }
 
+/// The labels by which an expression chooses series, and those by which it keeps sums apart.
+fn labels(expression: &str) -> (Vec<&str>, Vec<&str>) {
+    let chosen = expression.split('{').skip(1).flat_map(|rest| {
+        let inside = rest.split('}').next().unwrap_or_default();
+        inside.split(',').filter_map(|pair| pair.split(['=', '!']).next())
+    });
+    let kept = expression
+        .match_indices("by (")
+        .flat_map(|(at, words)| expression[at + words.len()..].split(')').next().unwrap_or_default().split(", "));
+    (chosen.collect(), kept.collect())
+}
+
+#[test]
+fn the_dashboard_asks_for_labels_that_the_metrics_have() -> Result<()> {
+    let path = workspace::chart().join("files/dashboard.json");
+    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let panels = dashboard["panels"].as_array().context("no panels")?;
+    let mut seen = 0;
+    for target in panels.iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten()) {
+        let expression = target["expr"].as_str().context("no expression")?;
+        let (chosen, kept) = labels(expression);
+        let name = metrics(expression).into_iter().next().context("no metric")?;
+        ensure_eq!(metrics(expression).len(), 1, "how many metrics {expression} is about");
+        let (_, _, there) = ALL.iter().find(|(known, ..)| *known == name).context("an unknown metric")?;
+        // Prometheus adds where a series comes from, and `le` to a histogram's.
+        let known = |label: &&str| there.contains(label) || ["namespace", "le"].contains(label);
+        let asked: Vec<&str> = chosen.into_iter().chain(kept.clone()).collect();
+        ensure!(asked.iter().all(known), "{expression} asks for {asked:?}, and there are {there:?}");
+        let legend = target["legendFormat"].as_str().unwrap_or_default();
+        let shown: Vec<&str> = legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()).collect();
+        ensure!(shown.iter().all(|label| kept.contains(label)), "{legend} shows what {expression} adds up");
+        seen += asked.len();
+    }
+    ensure!(seen > 20, "only {seen} labels were found");
+    Ok(())
+}
+
 #[test]
 fn the_dashboard_reaches_grafana_as_it_is() -> Result<()> {
     let home = tempfile::tempdir()?;
     let chart = workspace::chart();
-    let arguments = ["template", "sumu", text(&chart)?, "--set", "metrics.dashboard.enabled=true"];
+    let values = format!("metrics.dashboard.enabled=true,image.repository={IMAGE}");
+    let arguments = ["template", "sumu", text(&chart)?, "--set", &values];
     let objects = manifests(&run(async { Helm::offline(home.path())?.ok(&arguments).await })?)?;
     let map = find(&objects, "ConfigMap", "-dashboard")?;
     ensure_eq!(map["metadata"]["labels"]["grafana_dashboard"], json!("1"), "the sidecar's label");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sumu_tests::folder::Folder;
 use sumu_tests::guard::{Guarded, Program};
-use sumu_tests::helm::{Helm, arguments, find};
+use sumu_tests::helm::{Helm, arguments, find, with_image};
 use sumu_tests::kubernetes::{Answer, Kubernetes};
 use sumu_tests::poll::{PATIENCE, within};
 use sumu_tests::{Context, Error, Result, ensure, eventually, workspace};
@@ -81,7 +81,7 @@ impl Cluster {
         values: &Value,
     ) -> Result<String> {
         let file = self.folder.data("values")?.join(format!("{namespace}-{release}.json"));
-        std::fs::write(&file, values.to_string())?;
+        std::fs::write(&file, with_image(values).to_string())?;
         let (chart, file) = (text(chart)?, text(&file)?);
         self.helm.ok(&[verb, release, chart, "--namespace", namespace, "--values", file]).await
     }

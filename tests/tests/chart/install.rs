@@ -1,7 +1,7 @@
 //! What a real API server says to the chart: admission, Pod Security, and who may do what.
 
 use serde_json::{Value, json};
-use sumu_tests::helm::find;
+use sumu_tests::helm::{IMAGE, find};
 use sumu_tests::{Context, Result, ensure, ensure_eq};
 
 use crate::cluster::{Cluster, NAMESPACE, RELEASE, copy, run, values};
@@ -193,7 +193,7 @@ fn an_upgrade_brings_a_new_definition() -> Result<()> {
         ensure_eq!(cluster.kubernetes.kubectl_ok(&names, "").await?, r#"["sumu","sumus"]"#, "its short names");
         let image = ["get", "deployment", RELEASE, "--namespace", NAMESPACE];
         let image = [&image[..], &["--output=jsonpath={.spec.template.spec.containers[0].image}"]].concat();
-        ensure_eq!(cluster.kubernetes.kubectl_ok(&image, "").await?, "sumu-operator:0.1.1", "the image");
+        ensure_eq!(cluster.kubernetes.kubectl_ok(&image, "").await?, format!("{IMAGE}:0.1.1"), "the image");
         Ok(())
     })
 }

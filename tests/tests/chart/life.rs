@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sumu_tests::helm::arguments;
 use sumu_tests::kubernetes::Answer;
 use sumu_tests::poll::PATIENCE;
-use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually, workspace};
 
 use crate::cluster::{Cluster, NAMESPACE, RELEASE, run};
 
@@ -118,6 +118,23 @@ async fn test(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+async fn upgrade(cluster: &Cluster) -> Result<String> {
+    cluster.apply("upgrade", &workspace::chart(), RELEASE, NAMESPACE, &json!({})).await
+}
+
+/// Does what the refusal asks for, without which nothing can be upgraded any more.
+async fn take_back(cluster: &Cluster, refusal: &str, revision: u32) -> Result<()> {
+    let stuck = upgrade(cluster).await;
+    let said = stuck.err().context("it can be upgraded as it is")?.to_string();
+    ensure!(said.contains("has no deployed releases"), "helm upgrade said {said}");
+    let command = format!("helm rollback {RELEASE} {revision} --namespace {NAMESPACE}");
+    ensure!(refusal.contains(&format!("`{command}`")), "the guard said {refusal}");
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    cluster.helm.ok(&words).await?;
+    upgrade(cluster).await?;
+    Ok(())
+}
+
 #[test]
 fn a_release_is_tested_and_goes_only_when_no_stack_is_left_and_the_definition_stays() -> Result<()> {
     run(async {
@@ -136,6 +153,12 @@ fn a_release_is_tested_and_goes_only_when_no_stack_is_left_and_the_definition_st
             ensure!(guard.stderr.contains(words), "the guard said {}", guard.stderr);
         }
         ensure_there(&cluster, true).await?;
+        take_back(&cluster, &guard.stderr, 1).await?;
+
+        // The next revision's guard knows its own number.
+        let (told, guard) = uninstall(&cluster).await?;
+        ensure!(!told.success, "it was uninstalled: {}", told.stdout);
+        take_back(&cluster, &guard.stderr, 3).await?;
 
         let delete = ["delete", "sumustack", "live", "--namespace=apps"];
         cluster.kubernetes.kubectl_ok(&delete, "").await?;

@@ -11,8 +11,9 @@ use sumu_tests::aws::KEY;
 use sumu_tests::{Result, ensure, ensure_eq};
 
 use crate::bench::{AT_ONCE, Bench, bench};
-use crate::functions::create;
+use crate::functions::{create, function};
 use crate::roles::{TRUST, role};
+use crate::sources::{create as feed, queue};
 
 const DENIED: &str = "AccessDeniedException";
 
@@ -70,6 +71,33 @@ async fn passing_a_role_and_tagging_what_is_made_are_rights_of_their_own() -> Re
     bench.refused("function-caller", made, (403, DENIED, &format!("{}lambda:", says("lambda:TagResource"))))?;
     let there = aws_sdk_lambda::Client::new(&all.sdk).get_function().function_name("passed").send().await;
     ensure!(there.is_err(), "what was refused is there");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_queue_feeds_the_functions_that_a_condition_names_and_no_other() -> Result<()> {
+    let arn = |name: &str| format!("arn:aws:lambda:us-east-1:000000000000:function:{name}");
+    let named = [arn("fed"), arn("fed:*")];
+    let bench = limited(json!([
+        {"Effect": "Allow", "Action": ["iam:*", "sqs:*", "lambda:CreateFunction", "lambda:GetFunction*"], "Resource": "*"},
+        {"Effect": "Allow", "Action": "lambda:CreateEventSourceMapping", "Resource": "*",
+            "Condition": {"ArnLike": {"lambda:FunctionArn": named}}},
+    ]))
+    .await?;
+    let functions = aws_sdk_lambda::Client::new(&bench.sdk);
+    let queue = queue(&bench, "feeding", "30").await?;
+    for name in ["fed", "unfed"] {
+        function(&bench, name).await?;
+    }
+    for name in ["unfed".to_owned(), arn("unfed")] {
+        let made = feed(&functions, &name, &queue).send().await;
+        bench.refused(
+            "function-caller",
+            made,
+            (403, DENIED, &says("lambda:CreateEventSourceMapping").replace("arn:aws:", "*")),
+        )?;
+    }
+    feed(&functions, "fed", &queue).send().await?;
     Ok(())
 }
 

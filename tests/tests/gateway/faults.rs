@@ -52,6 +52,20 @@ async fn a_lost_answer_leaves_what_was_done() -> Result<()> {
 }
 
 #[tokio::test]
+async fn only_the_answer_of_what_was_done_is_lost_when_that_is_wanted() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let injected = bench.gateway.inject(create(Act::LoseSuccess).when(When::Always));
+    let client = Client::new(&bench.sdk);
+    let refused = client.create_queue().queue_name("refused").attributes(QueueAttributeName::Policy, "").send().await;
+    ensure!(matches!(refused, Err(SdkError::ServiceError(_))), "a refusal was lost: {refused:?}");
+    let made = client.create_queue().queue_name("made").send().await;
+    ensure!(matches!(made, Err(SdkError::DispatchFailure(_))), "{made:?}");
+    ensure!(exists("made").await?, "it did not reach AWS");
+    ensure_eq!(injected.hits(), 2, "hits");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_load_balancer_that_got_no_answer_speaks_html() -> Result<()> {
     let bench = bench(AT_ONCE).await?;
     bench.gateway.inject(create(Act::gateway_timeout()));

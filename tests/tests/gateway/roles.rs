@@ -43,3 +43,24 @@ async fn a_role_keeps_to_its_limits() -> Result<()> {
     ensure_eq!(kept.policy_names.len(), 2, "what was refused is not there");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_role_that_asks_for_an_external_id_is_assumed_with_no_other() -> Result<()> {
+    let bench = bench(AT_ONCE).await?;
+    let iam = aws_sdk_iam::Client::new(&bench.sdk);
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole",
+        "Condition":{"StringEquals":{"sts:ExternalId":"the word"}}}]}"#;
+    let made = iam.create_role().role_name("external").assume_role_policy_document(trust).send().await?;
+    let arn = made.role.map(|role| role.arn).unwrap_or_default();
+    let sts = aws_sdk_sts::Client::new(&bench.sdk);
+    let assume = |word: Option<&str>| {
+        let call = sts.assume_role().role_arn(&arn).role_session_name("test");
+        call.set_external_id(word.map(ToOwned::to_owned)).send()
+    };
+    for word in [None, Some("another word")] {
+        let expected = (403, "AccessDenied", "is not authorized to perform: sts:AssumeRole");
+        bench.refused("role-external-id", assume(word).await, expected)?;
+    }
+    assume(Some("the word")).await?;
+    Ok(())
+}

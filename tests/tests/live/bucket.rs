@@ -47,7 +47,8 @@ fn hashes(folder: &Path) -> Result<Value> {
     }))
 }
 
-async fn code_of(scene: &Scene, function: Function) -> Result<Option<String>> {
+/// The hash of the code that a function has.
+pub async fn code_of(scene: &Scene, function: Function) -> Result<Option<String>> {
     let client = aws_sdk_lambda::Client::new(&scene.sdk().await);
     let arn = scene.text(&format!("/functions/{function}/arn"))?;
     Ok(client.get_function_configuration().function_name(arn).send().await?.code_sha256)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sumu_tests::gateway::Seen;
-use sumu_tests::helm::{Helm, arguments, find};
+use sumu_tests::helm::{Helm, IMAGE, arguments, find};
 use sumu_tests::kubernetes::Kubernetes;
 use sumu_tests::kubernetes::proxy::Proxy;
 use sumu_tests::kubernetes::right::Right;
@@ -48,9 +48,7 @@ impl Grant {
 
 /// Everything that the chart grants to its service account.
 fn grants(objects: &[Value]) -> Result<BTreeSet<Grant>> {
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(ToOwned::to_owned)).collect()
-    };
+    let texts = |value: &Value| -> Vec<String> { each(value).map(ToOwned::to_owned).collect() };
     let mut grants = BTreeSet::new();
     for binding in objects.iter().filter(|object| object["roleRef"].is_object()) {
         let (kind, name) = (binding["roleRef"]["kind"].as_str(), binding["roleRef"]["name"].as_str());
@@ -100,6 +98,38 @@ fn ensure_least(grants: &BTreeSet<Grant>, needed: &BTreeSet<Right>) -> Result<()
     Ok(())
 }
 
+/// Fails unless each rule of each role is missed, by its own name, when it is taken away.
+fn ensure_each_is_missed(objects: &[Value], needed: &BTreeSet<Right>) -> Result<()> {
+    let mut taken = 0;
+    for (at, role) in objects.iter().enumerate().filter(|(_, object)| bound(objects, object)) {
+        for (number, rule) in role["rules"].as_array().context("a role without rules")?.iter().enumerate() {
+            let mut fewer = objects.to_vec();
+            fewer[at]["rules"].as_array_mut().context("no rules")?.remove(number);
+            let missing = ensure_least(&grants(&fewer)?, needed).err().with_context(|| format!("unmissed: {rule}"))?;
+            let missing = missing.to_string();
+            for (resource, verb) in
+                each(&rule["resources"]).flat_map(|one| each(&rule["verbs"]).map(move |verb| (one, verb)))
+            {
+                ensure!(missing.contains(&format!("  {verb} {resource} of ")), "without {rule}: {missing}");
+            }
+            taken += 1;
+        }
+    }
+    ensure!(taken >= 6, "only {taken} rules were found");
+    Ok(())
+}
+
+fn each(texts: &Value) -> impl Iterator<Item = &str> {
+    texts.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Whether this is a role that the operator has. Those for users it has not.
+fn bound(objects: &[Value], role: &Value) -> bool {
+    let name = |object: &Value| (object["kind"].clone(), object["metadata"]["name"].clone());
+    let roles = objects.iter().map(|object| (object["roleRef"]["kind"].clone(), object["roleRef"]["name"].clone()));
+    role["rules"].is_array() && roles.into_iter().any(|bound| bound == name(role))
+}
+
 /// A release of the chart, and how its operator is started.
 struct Release<'a> {
     testbed: &'a Testbed,
@@ -112,7 +142,9 @@ impl<'a> Release<'a> {
         let helm = Helm::of(testbed.kubernetes())?;
         let region = format!("region={}", testbed.aws().region());
         let chart = chart.to_str().context("a path that is no text")?;
-        let mut words = vec!["upgrade", "--install", RELEASE, chart, "--namespace", namespace, "--set", &region];
+        let image = format!("image.repository={IMAGE}");
+        let mut words = vec!["upgrade", "--install", RELEASE, chart, "--namespace", namespace];
+        words.extend(["--set", &region, "--set", &image]);
         words.extend(values.iter().flat_map(|value| ["--set", value]));
         helm.ok(&words).await?;
         let objects = helm.objects(RELEASE, namespace).await?;
@@ -221,6 +253,8 @@ async fn life(testbed: &Testbed) -> Result<()> {
     ensure!(operator.terminate()?.success(), "the operator did not end well");
     ensure_eq!(operator.said("event not written")?, 0, "events that were refused");
     ensure_least(&grants(&release.objects)?, &proxy.rights())?;
+    // Each of these requests was answered by the API server's own authorization, so one without its rule is refused.
+    ensure_each_is_missed(&release.objects, &proxy.rights())?;
     release.helm.ok(&["uninstall", RELEASE, "--namespace", SYSTEM, "--no-hooks"]).await?;
     Ok(())
 }

@@ -3,27 +3,29 @@
 
 use aws_sdk_lambda::types::EventSourceMappingConfiguration;
 use serde_json::{Value, json};
+use sumu_operator::permissions::Needs;
+use sumu_tests::aws::{ACCOUNT, REGION};
 use sumu_tests::backend::{Backend, Inbox};
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::stack::condition;
 use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
-use crate::permissions::limit;
+use crate::permissions::limit_with;
 use crate::scene::{Scene, scene, text};
 
 const NOTE: &str = "sumu.live/consumers";
 
 /// What a team has beside the stack: a function, and the queue in which it tells what it was given.
-struct Team {
-    backend: Backend,
-    name: String,
-    arn: String,
+pub struct Team {
+    pub backend: Backend,
+    pub name: String,
+    pub arn: String,
     outbox: String,
     sqs: aws_sdk_sqs::Client,
 }
 
 impl Team {
-    async fn of(scene: &Scene, word: &str, timeout_seconds: u32) -> Result<Self> {
+    pub async fn of(scene: &Scene, word: &str, timeout_seconds: u32) -> Result<Self> {
         let sqs = aws_sdk_sqs::Client::new(&scene.sdk().await);
         // Not of the stack's prefix: nobody may take it for the stack's.
         let name = format!("{word}-{}", scene.namespace);
@@ -34,11 +36,23 @@ impl Team {
         Ok(Self { backend, name, arn, outbox, sqs })
     }
 
+    /// The ARN of its queue.
+    pub fn outbox_arn(&self) -> String {
+        format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}", self.name)
+    }
+
+    /// How much feeds its function.
+    pub async fn fed(&self, scene: &Scene) -> Result<usize> {
+        let lambda = aws_sdk_lambda::Client::new(&scene.sdk().await);
+        let listed = lambda.list_event_source_mappings().function_name(&self.name).send().await?;
+        Ok(listed.event_source_mappings().len())
+    }
+
     fn inbox(&self) -> Inbox {
         self.backend.inbox(&self.outbox)
     }
 
-    async fn leave(self) -> Result<()> {
+    pub async fn leave(self) -> Result<()> {
         self.sqs.delete_queue().queue_url(&self.outbox).send().await?;
         self.backend.remove_function(&self.name).await
     }
@@ -188,7 +202,8 @@ fn what_clients_send_reaches_a_function_once_its_role_may_receive_and_until_the_
 #[test]
 fn what_stands_in_the_way_of_consumers_is_told_and_what_others_feed_outlives_the_stack() -> Result<()> {
     scene("hungry").play(async |scene| {
-        limit(scene)?;
+        let own = format!("slow-{}", scene.namespace);
+        limit_with(scene, &Needs { consumers: vec![own], ..Needs::default() })?;
         let queue_arn = scene.text("/messages/queueArn")?.to_owned();
         let missing = queue_arn.replace(":sqs:", ":lambda:");
         let (place, _) = missing.rsplit_once(':').context("no ARN")?;

@@ -15,6 +15,9 @@ fn minimal() -> Value {
     })
 }
 
+/// The UID of an object that is gone.
+const UID: &str = "5e1d3c1a-0000-4000-8000-000000000001";
+
 /// Every field, as the contract shows it.
 fn full() -> Value {
     let mut full = minimal();
@@ -62,6 +65,8 @@ fn full() -> Value {
         "deletionPolicy": "Delete",
         "deletion": {"whenInUse": "Wait"},
         "suspend": false,
+        "resyncSeconds": 3600,
+        "adoption": {"uid": UID, "namespace": "apps", "name": "live.old"},
     });
     full
 }
@@ -151,6 +156,19 @@ fn refused() -> Vec<(Value, &'static str)> {
     table
 }
 
+/// The same of fields that are about the object as a whole.
+fn refused_as_a_whole() -> Vec<(Value, &'static str)> {
+    vec![
+        (json!({"resyncSeconds": 59}), "should be greater than or equal to 60"),
+        (json!({"resyncSeconds": 86_401}), "should be less than or equal to 86400"),
+        (json!({"adoption": {}}), "spec.adoption.uid: Required value"),
+        (json!({"adoption": {"uid": UID.to_uppercase()}}), "spec.adoption.uid"),
+        (json!({"adoption": {"uid": "live"}}), "spec.adoption.uid"),
+        (json!({"adoption": {"uid": UID, "namespace": "a.b"}}), "spec.adoption.namespace"),
+        (json!({"adoption": {"uid": UID, "name": "a/b"}}), "spec.adoption.name"),
+    ]
+}
+
 /// RFC 7386.
 fn merge(into: &mut Value, patch: &Value) {
     let (Value::Object(into), Value::Object(patch)) = (&mut *into, patch) else {
@@ -178,7 +196,7 @@ fn the_api_server_refuses_wrong_stacks_and_says_why() -> Result<()> {
         let stacks = stacks(testbed, &namespace).await?;
         let dry = PostParams { dry_run: true, ..PostParams::default() };
         let mut wrong = Vec::new();
-        for (patch, sentence) in refused() {
+        for (patch, sentence) in refused().into_iter().chain(refused_as_a_whole()) {
             let mut manifest = minimal();
             merge(&mut manifest["spec"], &patch);
             let said = refusal(stacks.create(&dry, &serde_json::from_value(manifest)?).await)?;
@@ -255,11 +273,32 @@ fn what_clients_rely_on_cannot_change() -> Result<()> {
             (json!({"stageName": "other"}), "spec.stageName cannot change"),
             (json!({"aws": {"region": "eu-west-1"}}), "spec.aws.region cannot change"),
             (json!({"aws": {"region": null}}), "spec.aws.region cannot change"),
+            (json!({"adoption": {"uid": UID}}), "spec.adoption is settled when the object is made"),
         ] {
             let patch = Patch::Merge(json!({"spec": patch}));
             let said = refusal(stacks.patch("live", &PatchParams::default(), &patch).await)?;
             ensure!(said.contains(sentence), "expected: {sentence}\n  got:      {said}");
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_an_object_has_adopted_cannot_change() -> Result<()> {
+    story(async |testbed| {
+        let namespace = testbed.kubernetes().namespace("crd").await?;
+        let stacks = stacks(testbed, &namespace).await?;
+        let mut manifest = minimal();
+        manifest["spec"]["adoption"] = json!({"uid": UID});
+        stacks.create(&PostParams::default(), &serde_json::from_value(manifest)?).await?;
+        let other = UID.replace('1', "2");
+        for adoption in [Value::Null, json!({"uid": other}), json!({"uid": UID, "name": "old"})] {
+            let patch = Patch::Merge(json!({"spec": {"adoption": adoption}}));
+            let said = refusal(stacks.patch("live", &PatchParams::default(), &patch).await)?;
+            ensure!(said.contains("spec.adoption is settled when the object is made"), "it says {said}");
+        }
+        let patch = Patch::Merge(json!({"spec": {"suspend": true, "adoption": {"uid": UID}}}));
+        stacks.patch("live", &PatchParams::default(), &patch).await?;
         Ok(())
     })
 }
@@ -273,6 +312,10 @@ fn kubectl_knows_the_short_name_and_shows_the_columns() -> Result<()> {
         let table = testbed.kubernetes().kubectl_ok(&["get", "sumu", "--namespace", &namespace], "").await?;
         let header: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
         ensure_eq!(header, ["NAME", "READY", "STATUS", "ENDPOINT", "AGE"], "the columns");
+        let wide = ["get", "sumu", "--output=wide", "--namespace", &namespace];
+        let table = testbed.kubernetes().kubectl_ok(&wide, "").await?;
+        let header: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
+        ensure_eq!(header, ["NAME", "READY", "STATUS", "ENDPOINT", "REASON", "DRIFT", "AGE"], "the wide columns");
         Ok(())
     })
 }

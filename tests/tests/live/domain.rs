@@ -123,6 +123,8 @@ fn clients_come_by_a_domain_name_of_the_stacks_own_until_it_is_taken_away() -> R
         let target = domain.domain_name_configurations()[0].api_gateway_domain_name().context("no target")?;
         ensure_eq!(scene.text("/customDomain/domainName")?, outside.name, "the domain name");
         ensure_eq!(scene.text("/customDomain/target")?, target, "the target");
+        let zone = domain.domain_name_configurations()[0].hosted_zone_id().context("no hosted zone of the target")?;
+        ensure_eq!(scene.text("/customDomain/hostedZoneId")?, zone, "the hosted zone of the target");
         let records = [("A".to_owned(), target.to_owned()), ("AAAA".to_owned(), target.to_owned())];
         ensure_eq!(outside.records().await?, records, "the records");
         let tagged = domain.tags().and_then(|tags| tags.get("sumu.live/stack"));

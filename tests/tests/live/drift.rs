@@ -54,7 +54,9 @@ const CHANGED: [&str; 29] = [
 
 #[test]
 fn what_was_changed_behind_its_back_is_put_right_and_works() -> Result<()> {
-    scene("drift").resync_seconds(1).spec(json!({"tags": {"team": "chat"}})).play(async |scene| {
+    // Of recovery the spec must say something: what it leaves open stays as somebody has set it.
+    let spec = json!({"tags": {"team": "chat"}, "connections": {"pointInTimeRecovery": false}});
+    scene("drift").resync_seconds(1).spec(spec).play(async |scene| {
         let sdk = scene.sdk().await;
         let prefix = names_begin(&scene.status)?.to_owned();
         // Nobody may mend one change before the others are made and seen.
@@ -240,8 +242,27 @@ fn what_only_a_look_at_everything_shows_is_put_right_too() -> Result<()> {
         let put = iam.put_role_policy().role_name(format!("{prefix}-pusher")).policy_name("sumu");
         put.policy_document(other).send().await?;
         becomes(&sdk, &prefix, &before).await?;
+        let told = scene.until("the status to tell of it", |object| {
+            ensure!(object["status"]["drift"].is_object(), "it tells nothing");
+            Ok(())
+        });
+        let drift = told.await?["status"]["drift"].clone();
+        ensure_eq!(
+            drift["changes"],
+            json!(["changing role pusher policy"]),
+            "what was put right, and nothing of the policy"
+        );
+        ensure_eq!((&drift["count"], &drift["generation"]), (&json!(1), &json!(1)), "{drift}");
         scene.more_passes(1).await?;
-        scene.ready().await?;
+        ensure_eq!(scene.ready().await?["drift"], drift, "what is remembered of it");
+
+        let version = scene.stack.object().await?["metadata"]["resourceVersion"].clone();
+        scene.more_passes(3).await?;
+        let object = scene.stack.object().await?;
+        ensure_eq!(object["metadata"]["resourceVersion"], version, "the object after settled passes");
+        let wide = ["get", "sumu", "live", "--output=wide", "--namespace", &scene.namespace];
+        let table = scene.testbed.kubernetes().kubectl_ok(&wide, "").await?;
+        ensure!(table.lines().next().is_some_and(|head| head.contains("DRIFT")), "the columns:\n{table}");
         Ok(())
     })
 }
@@ -280,7 +301,7 @@ fn an_edit_of_the_spec_reaches_aws_and_the_socket_and_keeps_who_is_connected() -
                 "connections": {"ttlSeconds": 9000},
                 "gateway": {"throttling": {"rateLimit": 50, "burstLimit": 20}},
                 "functions": {"memoryMiB": 192, "logRetentionDays": 7},
-                "pusher": {"maxConcurrency": 3},
+                "pusher": {"maxConcurrency": 3, "maxRate": 77},
                 "tags": {"team": "chat"},
             }))
             .await?;
@@ -319,6 +340,7 @@ fn reaches_aws(before: &Snapshot, after: &Snapshot) -> Result<()> {
         ("function authorizer: environment", r#""SUMU_PRINCIPAL_CLAIM": "uid""#),
         ("function routes: environment", r#""SUMU_CONNECTION_TTL_SECONDS": "9000""#),
         ("function pusher: environment", r#""SUMU_MAX_CONCURRENCY": "3""#),
+        ("function pusher: environment", r#""SUMU_MAX_RATE": "77""#),
         ("function pusher: event sources", "Some(3)"),
     ] {
         let value = after.get(setting).cloned().unwrap_or_default();

@@ -58,6 +58,40 @@ fn a_retained_stack_goes_on_working_without_our_tags_and_a_new_one_of_its_name_i
     })
 }
 
+/// The calls so far that changed something.
+fn writes(scene: &Scene) -> usize {
+    scene.testbed.aws().gateway().seen(scene.key()).iter().filter(|seen| !seen.is_read).count()
+}
+
+#[test]
+fn a_stack_that_is_only_watched_is_neither_changed_nor_taken_along() -> Result<()> {
+    scene("watched").resync_seconds(1).play(async |scene| {
+        scene.stack.patch(&json!({"spec": {"suspend": true, "deletionPolicy": "Retain"}})).await?;
+        let suspended = |object: &serde_json::Value, words: &str| {
+            let suspended = condition(object, "Suspended").context("no condition Suspended")?;
+            ensure_eq!(suspended["status"], json!("True"), "{suspended}");
+            ensure!(text(suspended, "/message")?.contains(words), "no {words:?} in {suspended}");
+            Ok(())
+        };
+        scene.until("the stack to be suspended", |object| suspended(object, "")).await?;
+        let before = (scene.inventory().await?.to_string(), writes(scene));
+        let lambda = aws_sdk_lambda::Client::new(&scene.sdk().await);
+        let function = &scene.text("/functions/routes/arn")?.to_owned();
+        lambda.update_function_configuration().function_name(function).memory_size(512).send().await?;
+        scene.until("the change to be told", |object| suspended(object, "routes")).await?;
+        scene.more_passes(2).await?;
+        ensure_eq!(writes(scene), before.1, "calls that changed something");
+
+        scene.stack.delete().await?;
+        scene.stack.gone().await?;
+        let found = lambda.get_function_configuration().function_name(function).send().await?;
+        ensure_eq!(found.memory_size(), Some(512), "the memory that somebody has set");
+        ensure_eq!(scene.inventory().await?.to_string(), before.0, "what is in AWS");
+        sweep::sweep(&scene.sdk().await, &scene.prefix()).await?;
+        Ok(())
+    })
+}
+
 /// Waits until the deletion waits for all of these and none of those.
 async fn until_blocked(scene: &Scene, by: &[&str], not_by: &[&str]) -> Result<()> {
     scene

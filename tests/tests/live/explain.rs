@@ -9,7 +9,7 @@ use sumu_tests::{Context, Error, Result, ensure, ensure_eq, story};
 
 use crate::scene::{Scene, names_begin, scene};
 
-const NOTHING: &str = "Nothing would change.\n";
+pub const NOTHING: &str = "Nothing would change.\n";
 
 /// The access key by which the calls of the commands are told from the operator's.
 fn key(scene: &Scene) -> String {
@@ -17,20 +17,20 @@ fn key(scene: &Scene) -> String {
 }
 
 /// Runs `plan`, by default for the manifest of the scene.
-async fn plan(scene: &Scene, arguments: &[&str], manifest: &Value) -> Result<Told> {
+pub async fn plan(scene: &Scene, arguments: &[&str], manifest: &Value) -> Result<Told> {
     let settings = Settings { key: Some(key(scene)), arguments: provision(scene.testbed)?, ..Settings::default() };
     let arguments = [&["plan", "--detailed-exitcode"], arguments].concat();
     tell(scene.testbed, &settings, &arguments, &manifest.to_string()).await
 }
 
 /// The plan for a manifest, which is none that is refused.
-async fn plan_of(scene: &Scene, arguments: &[&str], manifest: &Value) -> Result<Told> {
+pub async fn plan_of(scene: &Scene, arguments: &[&str], manifest: &Value) -> Result<Told> {
     let told = plan(scene, &[&["--filename", "-"], arguments].concat(), manifest).await?;
     ensure!(told.stderr.is_empty() && told.code != Some(1), "{told:?}");
     Ok(told)
 }
 
-fn ensure_says(told: &Told, words: &[&str]) -> Result<()> {
+pub fn ensure_says(told: &Told, words: &[&str]) -> Result<()> {
     for word in words {
         ensure!(told.stdout.contains(word) || told.stderr.contains(word), "no {word:?} in {told:#?}");
     }

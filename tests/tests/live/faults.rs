@@ -23,7 +23,7 @@ mod queues;
 #[path = "faults/quotas.rs"]
 mod quotas;
 #[path = "faults/rates.rs"]
-mod rates;
+pub mod rates;
 #[path = "faults/roles.rs"]
 mod roles;
 #[path = "faults/small_services.rs"]

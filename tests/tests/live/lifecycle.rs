@@ -4,11 +4,11 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 use sumu_tests::aws::REGION;
 use sumu_tests::poll::PATIENCE;
-use sumu_tests::stack::condition;
+use sumu_tests::stack::{SETTLED_WITHIN, condition};
 use sumu_tests::{Context, Result, ensure, ensure_eq, poll, workspace};
 
 use crate::scene::{Scene, ensure_complete, scene, text};
-use crate::totals::READS_MAX;
+use crate::totals::{READS_MAX, are_counted_at_the_wire};
 
 /// The conditions of every stack.
 const CONDITIONS: [&str; 6] = ["Ready", "Connections", "Notifications", "Messages", "Functions", "Gateway"];
@@ -28,6 +28,33 @@ fn an_applied_stack_becomes_ready_and_its_status_names_what_exists() -> Result<(
         addresses_answer(scene).await?;
         kubectl_shows_the_columns(scene).await
     })
+}
+
+#[test]
+fn kubectl_waits_until_a_stack_is_ready_as_its_spec_is_now() -> Result<()> {
+    scene("waited").play_from_the_start(async |scene| {
+        scene.apply().await?;
+        kubectl_waits(scene).await?;
+        conditions_are_true(&scene.stack.object().await?, &[])?;
+        scene.ready().await?;
+        // What was true of the spec before is no answer.
+        scene.stack.patch(&json!({"spec": {"functions": {"memoryMiB": 512}}})).await?;
+        kubectl_waits(scene).await?;
+        conditions_are_true(&scene.stack.object().await?, &[])?;
+        ensure_eq!(memory(scene).await?, 512, "the memory when kubectl has waited");
+        Ok(())
+    })
+}
+
+/// Waits as the documents say, longer than kubectl may on a machine that does other things too.
+async fn kubectl_waits(scene: &Scene) -> Result<()> {
+    let arguments = ["wait", "--for=condition=Ready", "--timeout=1m", "sumu/live", "--namespace", &scene.namespace];
+    poll::eventually(SETTLED_WITHIN, "kubectl to see the stack ready", async || {
+        let answer = scene.testbed.kubernetes().kubectl(&arguments, "").await?;
+        ensure!(answer.success && answer.stdout.contains("condition met"), "{answer:?}");
+        Ok(())
+    })
+    .await
 }
 
 /// Fails unless every condition is true of the spec as it is now.
@@ -130,7 +157,9 @@ async fn kubectl_shows_the_columns(scene: &Scene) -> Result<()> {
 fn a_settled_stack_is_looked_at_again_and_again_without_a_write() -> Result<()> {
     scene("settled").resync_seconds(1).play(async |scene| {
         let before = scene.stack.object().await?;
-        for pass in scene.more_passes(4).await? {
+        let passes = scene.more_passes(4).await?;
+        are_counted_at_the_wire(scene, &passes)?;
+        for pass in passes {
             ensure!(pass.settled, "not settled: {}", pass.line);
             ensure_eq!(pass.aws_writes, 0, "writes to AWS in {}", pass.line);
             ensure!((1..=READS_MAX).contains(&pass.aws_reads), "reads of AWS in {}", pass.line);

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use clap::Parser as _;
 use serde_json::{Value, json};
+use sumu_operator::arguments::{Arguments, Command};
 use sumu_operator::desired::policy::Document;
-use sumu_operator::permissions::{Place, policy, policy_with_custom_domain};
+use sumu_operator::explain::operator_policy;
+use sumu_operator::permissions::{Needs, Place, policy};
 use sumu_tests::aws::{ACCOUNT, REGION};
-use sumu_tests::{Context, Result, ensure_eq, workspace};
+use sumu_tests::operator::{Settings, tell};
+use sumu_tests::{Context, Result, ensure, ensure_eq, workspace};
 
+use crate::consumers::Team;
 use crate::drift::{becomes, change_everything};
 use crate::faults::common::says;
-use crate::scene::{Scene, change_of_every_part, names_begin, scene};
+use crate::scene::{Scene, change_of_every_part, names_begin, scene, text};
 use crate::snapshot;
 
 /// Rights that the emulator never asks for, and why AWS does.
@@ -33,16 +38,23 @@ const ENDS: [&str; 8] = [
 
 /// Lets the scene's operator do what is printed, and nothing else.
 pub fn limit(scene: &Scene) -> Result<()> {
-    let policy = serde_json::from_str(&printed(REGION, ACCOUNT).text())?;
-    scene.testbed.aws().gateway().limit(scene.key(), policy);
-    Ok(())
+    limit_with(scene, &Needs::default())
 }
 
 /// The same with what is printed for stacks with a custom domain, whose records are in a hosted zone.
 pub fn limit_with_custom_domain(scene: &Scene, zone: &str) -> Result<()> {
-    let policy = policy_with_custom_domain(&place(REGION, ACCOUNT), zone);
+    limit_with(scene, &custom_domain(zone))
+}
+
+/// The same with what is printed for stacks with these needs.
+pub fn limit_with(scene: &Scene, needs: &Needs) -> Result<()> {
+    let policy = policy(&place(REGION, ACCOUNT), needs);
     scene.testbed.aws().gateway().limit(scene.key(), serde_json::from_str(&policy.text())?);
     Ok(())
+}
+
+fn custom_domain(zone: &str) -> Needs {
+    Needs { domain_names: true, hosted_zones: vec![zone.to_owned()], ..Needs::default() }
 }
 
 /// Those of [`ENDS`] that the scene's operator has needed.
@@ -55,7 +67,7 @@ pub fn needed_for_the_end(scene: &Scene) -> Vec<&'static str> {
 pub const FOR_RETAINING: usize = ENDS.len() - 1;
 
 fn printed(region: &str, account: &str) -> Document {
-    policy(&place(region, account))
+    policy(&place(region, account), &Needs::default())
 }
 
 fn place(region: &str, account: &str) -> Place {
@@ -128,9 +140,55 @@ async fn change_what_is_left(scene: &Scene, prefix: &str) -> Result<()> {
     Ok(())
 }
 
+/// The policy that `iam --stack` prints for the operator of the scene's stack.
+async fn told(scene: &Scene) -> Result<Value> {
+    let arguments = ["iam", "--stack", "-f", "-", "--account", ACCOUNT, "--region", REGION];
+    let told = tell(scene.testbed, &Settings::default(), &arguments, &scene.manifest().to_string()).await?;
+    ensure_eq!(told.code, Some(0), "the exit code of {told:#?}");
+    let told: Value = serde_json::from_str(&told.stdout)?;
+    Ok(told["stacks"][0]["operator"].clone())
+}
+
+#[test]
+fn what_is_printed_for_a_stack_with_functions_of_the_users_suffices_for_it_and_for_no_other_function() -> Result<()> {
+    scene("theirs").play_from_the_start(async |scene| {
+        let gateway = scene.testbed.aws().gateway();
+        let team = Team::of(scene, "chat", 30).await?;
+        let mailer = scene.backend()?.logging_function(&format!("mailer-{}", scene.namespace)).await?;
+        let named = |consumer: &str, subscriber: &str| {
+            json!({"messages": {"consumers": [{"functionArn": consumer}],
+                "subscriptions": [{"protocol": "lambda", "endpoint": subscriber}]}})
+        };
+        scene.change(&named(&format!("{}-other", team.arn), &format!("{mailer}-other")));
+        let of_others = told(scene).await?;
+        scene.change(&named(&team.arn, &mailer));
+        let of_it = told(scene).await?;
+        gateway.limit(scene.key(), of_others);
+        scene.apply().await?;
+        says(scene, "Consumers", "AccessDenied", &["lambda:CreateEventSourceMapping"]).await?;
+        says(scene, "Subscriptions", "AccessDenied", &["lambda:GetPolicy"]).await?;
+
+        gateway.limit(scene.key(), of_it);
+        let words = ["status.messages.consumerPolicy"];
+        scene.stack.patch(&json!({"metadata": {"annotations": {"sumu.live/reconcile-requested-at": "now"}}})).await?;
+        says(scene, "Consumers", "Propagating", &words).await?;
+        let object = scene.stack.object().await?;
+        team.backend.allow(&team.name, text(&object, "/status/messages/consumerPolicy")?).await?;
+        scene.ready().await?;
+        let settings = json!([{"functionArn": team.arn, "batchSize": 5}]);
+        scene.edit(json!({"messages": {"consumers": settings}})).await?;
+        scene.edit(json!({"messages": {"consumers": [], "subscriptions": []}})).await?;
+        scene.delete().await?;
+        let lambda = aws_sdk_lambda::Client::new(&scene.sdk().await);
+        ensure!(lambda.get_policy().function_name(&mailer).send().await.is_err(), "a permission is left");
+        team.leave().await
+    })
+}
+
 #[test]
 fn the_documents_policy_is_the_one_that_is_printed() -> Result<()> {
-    let document = std::fs::read_to_string(workspace::root().join("docs/permissions.md"))?;
+    let read = |path: &str| std::fs::read_to_string(workspace::root().join(path));
+    let (document, consumers) = (read("docs/permissions.md")?, read("docs/consumers.md")?);
     let mut blocks = document.split("```json").skip(1).filter_map(|rest| rest.split("```").next());
     let policy = Document::parse(blocks.next().context("no policy")?);
     ensure_eq!(
@@ -138,11 +196,24 @@ fn the_documents_policy_is_the_one_that_is_printed() -> Result<()> {
         printed("REGION", "ACCOUNT"),
         "docs/permissions.md, whose text is `sumu-operator iam --region REGION --account ACCOUNT`"
     );
-    let statements = format!(r#"{{"Version":"2012-10-17","Statement":{}}}"#, blocks.next().context("no statements")?);
-    ensure_eq!(
-        policy.completed_by(&Document::parse(&statements)),
-        Some(policy_with_custom_domain(&place("REGION", "ACCOUNT"), "ZONE")),
-        "docs/permissions.md, whose second text is added by `--with custom-domain --hosted-zone ZONE`"
-    );
+    let consumer = Needs { consumers: vec!["FUNCTION".into()], ..Needs::default() };
+    let theirs =
+        Needs { subscribers: consumer.consumers.clone(), packages: vec!["BUCKET/PREFIX".into()], ..consumer.clone() };
+    let of_consumers = consumers.split("```json").nth(1).and_then(|rest| rest.split("```").next());
+    for (statements, needs, arguments) in [
+        (blocks.next(), custom_domain("ZONE"), "--with custom-domain --hosted-zone ZONE"),
+        (blocks.next(), theirs, "--consumer FUNCTION --subscriber FUNCTION --package BUCKET/PREFIX"),
+        (of_consumers, consumer, "--consumer FUNCTION"),
+    ] {
+        let statements = statements.context("no statements")?;
+        let added = format!(r#"{{"Version":"2012-10-17","Statement":{statements}}}"#);
+        let complete = policy.completed_by(&Document::parse(&added));
+        let expected = sumu_operator::permissions::policy(&place("REGION", "ACCOUNT"), &needs);
+        ensure_eq!(complete, Some(expected), "what is added by {arguments}");
+        let line = format!("sumu-operator iam --region REGION --account ACCOUNT {arguments}");
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let Command::Iam(arguments) = Arguments::try_parse_from(arguments)?.command else { continue };
+        ensure_eq!(Some(operator_policy(&arguments)), complete, "what {line} prints");
+    }
     Ok(())
 }

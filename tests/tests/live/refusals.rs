@@ -38,6 +38,38 @@ fn every_reason_to_refuse_a_token_is_403_for_the_client_and_a_word_in_the_log() 
     })
 }
 
+#[test]
+fn clocks_may_differ_by_the_leeway_and_expiry_counts_until_the_spec_says_otherwise() -> Result<()> {
+    scene("lenient").spec(json!({"authorizer": {"leewaySeconds": 300}})).play(async |scene| {
+        let issuer = scene.testbed.issuer();
+        let token = || issuer.token("alice");
+        let late = token().expires_in(-120).sign()?;
+        let early = token().not_before_in(120).sign()?;
+        let long_over = token().expires_in(-3600).sign()?;
+        let endless = token().without("exp").sign()?;
+        let not_yet = token().not_before_in(3600).sign()?;
+        for good in [&late, &early] {
+            Client::connect(scene.text("/endpoint")?, Credentials::Query(good)).await?.ping().await?;
+        }
+        for bad in [&long_over, &endless, &not_yet] {
+            is_refused(scene, Credentials::Query(bad)).await?;
+        }
+
+        scene.edit(json!({"authorizer": {"verifyExpiration": false, "leewaySeconds": 0}})).await?;
+        for good in [&long_over, &endless] {
+            Client::connect(scene.text("/endpoint")?, Credentials::Query(good)).await?.ping().await?;
+        }
+        // That a token is not good yet is another thing.
+        for bad in [&early, &not_yet] {
+            is_refused(scene, Credentials::Query(bad)).await?;
+        }
+
+        scene.edit(json!({"authorizer": {"verifyExpiration": true}})).await?;
+        is_refused(scene, Credentials::Query(&late)).await?;
+        Ok(())
+    })
+}
+
 /// The authorizer's words for its refusals, from its source.
 fn reasons() -> Result<BTreeSet<String>> {
     let source = std::fs::read_to_string(workspace::root().join("lambdas/src/authorizer/verdict.rs"))?;

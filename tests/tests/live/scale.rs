@@ -17,6 +17,7 @@ use sumu_tests::stack::{self, Stack};
 use sumu_tests::{Result, ensure, ensure_eq, eventually};
 
 use crate::faults::common::behind;
+use crate::faults::rates::refused_for_rates;
 use crate::scene::{Scene, ensure_complete, names_begin, scene};
 
 const STACKS: usize = 100;
@@ -31,7 +32,7 @@ const MEMORY_KIB_MAX: u64 = 40 * 1024;
 
 /// As many as an account may have by far before it asks AWS for more.
 const SHARING: usize = 50;
-/// How much faster than AWS's own rates, so that the test ends.
+/// So many times AWS's own rates, so that the test ends, and the operator paces itself for them.
 const FASTER: f64 = 10.0;
 
 /// So long nothing is asked of AWS when there is nothing to do.
@@ -60,7 +61,8 @@ fn a_hundred_stacks_become_ready_then_ask_nothing_of_aws_and_go_and_it_takes_lit
         let seen = gateway.seen(scene.key());
         let writes = seen.iter().filter(|seen| !seen.is_read).count();
         let memory = scene.operator.memory_kib()?;
-        println!("{} calls, {writes} of them writes, {memory} KiB", seen.len());
+        let peak = scene.operator.peak_memory_kib()?;
+        println!("{} calls, {writes} of them writes, {memory} KiB, {peak} KiB at most with its executable", seen.len());
         ensure!(memory <= MEMORY_KIB_MAX, "the operator has {memory} KiB");
         are_complete(scene, &stacks).await?;
         gone(scene, &stacks).await
@@ -69,11 +71,11 @@ fn a_hundred_stacks_become_ready_then_ask_nothing_of_aws_and_go_and_it_takes_lit
 
 #[test]
 #[ignore = "very slow: make test-scale"]
-fn fifty_stacks_share_what_api_gateway_takes_and_none_starves() -> Result<()> {
+fn fifty_stacks_share_what_an_account_may_call_and_none_starves() -> Result<()> {
     scene("sharing").lasting(LENGTH).play_from_the_start(async |scene| {
         let functions = small_functions(scene)?;
-        let gateway =
-            behind(scene, Pace { rate: Some(FASTER), ..Pace::QUICK }, &["--functions-dir", &functions]).await?;
+        let arguments = ["--functions-dir", &functions, "--aws-pacing", &FASTER.to_string()];
+        let gateway = behind(scene, Pace { rate: Some(FASTER), ..Pace::QUICK }, &arguments).await?;
         let stacks = apply(scene, SHARING).await?;
         let ready = until_ready(&stacks).await?;
         let (first, last) = (ready[0], ready[SHARING - 1]);
@@ -81,10 +83,8 @@ fn fifty_stacks_share_what_api_gateway_takes_and_none_starves() -> Result<()> {
         gone(scene, &stacks).await?;
         let seen = gateway.seen(scene.key());
         let calls: Vec<_> = seen.iter().filter(|seen| seen.service == Service::ApiGateway).collect();
-        let refused = calls.iter().filter(|seen| seen.status == 429).count();
-        println!("{SHARING} stacks: Ready after {first:?} to {last:?}; {} calls, {refused} refused", calls.len());
-        ensure!(gateway.count("api-rate") > 0, "the rate was never reached");
-        ensure!(refused * 10 <= calls.len(), "{refused} of {} calls were refused: it does not hold back", calls.len());
+        println!("{SHARING} stacks: Ready after {first:?} to {last:?}; {} calls of API Gateway", calls.len());
+        ensure_eq!(refused_for_rates(&gateway), [], "calls that were too many");
         for operation in ["CreateApi", "CreateDeployment", "DeleteApi"] {
             let done = calls.iter().filter(|seen| seen.operation == operation && seen.status < 300).count();
             ensure_eq!(done, SHARING, "{operation}, one a stack");
@@ -94,8 +94,8 @@ fn fifty_stacks_share_what_api_gateway_takes_and_none_starves() -> Result<()> {
 }
 
 async fn make_secrets(scene: &Scene) -> Result<()> {
-    let namespace = scene.testbed.kubernetes().namespace("secrets").await?;
-    let secrets: Api<Secret> = Api::namespaced(scene.testbed.kubernetes().client().await?, &namespace);
+    // Where the operator looks for stacks: elsewhere it could not keep them even if it watched them.
+    let secrets: Api<Secret> = Api::namespaced(scene.testbed.kubernetes().client().await?, &scene.namespace);
     for number in 0..SECRETS {
         let mut secret = Secret::default();
         secret.metadata.name = Some(format!("theirs-{number}"));

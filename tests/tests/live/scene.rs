@@ -228,6 +228,13 @@ impl Scene {
         self.start_operator()
     }
 
+    /// Starts another operator in the place of this one, without access keys; so are those to come.
+    pub fn operate_as(&mut self, identity: Vec<(String, String)>) -> Result<()> {
+        self.kill_operator()?;
+        self.settings.identity = Some(identity);
+        self.start_operator()
+    }
+
     /// All that the operators of this namespace have written, not only what is JSON.
     pub fn operator_log(&self) -> Result<String> {
         let path = self.testbed.folder().logs().join(format!("operator-{}.log", self.namespace));

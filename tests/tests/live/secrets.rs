@@ -86,8 +86,12 @@ fn what_clients_and_backends_send_is_in_no_log_status_or_event() -> Result<()> {
         let uri = format!("{}?key={}", issuer.jwks_uri(), secrets.put("the query of the keys' address"));
         let trusted = json!([{"jwksUri": uri, "issuer": issuer.url(), "audiences": [AUDIENCE]}]);
         scene.change(&json!({"authorizer": {"issuers": trusted}}));
+        // It tells more than it does by default: each plan in full.
+        scene.kill_operator()?;
+        scene.start_operator_with(&["--log", "sumu_operator=debug"])?;
         scene.apply().await?;
         scene.ready().await?;
+        plans_are_logged(scene)?;
 
         let mut alice = clients_connect(scene, &issuer, &mut secrets).await?;
         let connection = text(&alice.ping().await?, "/connectionId")?.to_owned();
@@ -98,6 +102,22 @@ fn what_clients_and_backends_send_is_in_no_log_status_or_event() -> Result<()> {
         everybody_has_written(scene, &connection).await?;
         nothing_is_told(scene, &secrets).await
     })
+}
+
+/// The operator's log has each plan as a person reads it.
+fn plans_are_logged(scene: &Scene) -> Result<()> {
+    let log = scene.operator.log()?;
+    let plans: Vec<&str> = log
+        .iter()
+        .filter(|line| line["message"] == "plan" && line["level"] == "DEBUG")
+        .filter_map(|line| line["plan"].as_str())
+        .collect();
+    for step in ["+ table connections (", "+ function authorizer (", "… ", "+ stage live"] {
+        ensure!(plans.iter().any(|plan| plan.contains(step)), "no plan says {step:?}: {plans:#?}");
+    }
+    let whole = log.iter().filter(|line| line["message"] == "plan").all(|line| line["stack"].is_string());
+    ensure!(whole, "a plan does not say of which stack it is");
+    Ok(())
 }
 
 /// Good and bad tokens from every source, with secrets beside them; returns a client that got in.

@@ -2,7 +2,7 @@
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
-use sumu_operator::permissions::{Place, policy};
+use sumu_operator::permissions::Needs;
 use sumu_tests::aws::{ACCOUNT, REGION};
 use sumu_tests::backend::Inbox;
 use sumu_tests::client::Client;
@@ -10,8 +10,9 @@ use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault};
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::stack::condition;
-use sumu_tests::{Context, Result, ensure, ensure_eq, eventually, workspace};
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
+use crate::permissions::{limit, limit_with};
 use crate::scene::{Scene, scene, text};
 use crate::totals::READS_MAX;
 
@@ -276,16 +277,49 @@ fn a_server_that_has_not_confirmed_is_told_and_holds_up_nothing() -> Result<()> 
 }
 
 #[test]
-fn one_subscription_that_cannot_be_made_holds_up_no_other_and_the_documented_rights_suffice() -> Result<()> {
+fn people_servers_and_delivery_streams_are_subscribed_and_let_go_of() -> Result<()> {
+    scene("people").play_from_the_start(async |scene| {
+        let outside = Outside::of(scene).await;
+        let role = format!("arn:aws:iam::{ACCOUNT}:role/sns-to-firehose");
+        let stream = format!("arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/archive");
+        let wanted = [
+            json!({"protocol": "http", "endpoint": "http://127.0.0.1:9/in"}),
+            json!({"protocol": "email", "endpoint": "somebody@example.com"}),
+            json!({"protocol": "sms", "endpoint": "+4915112345678"}),
+            json!({"protocol": "firehose", "endpoint": stream, "subscriptionRoleArn": role}),
+        ];
+        scene.change(&json!({"messages": {"subscriptions": wanted}}));
+        scene.apply().await?;
+        scene.ready().await?;
+        let topic = scene.text("/messages/topicArn")?.to_owned();
+        let found = outside.subscriptions(&topic).await?;
+        let endpoints: Vec<&str> = found.iter().map(|(endpoint, _)| endpoint.as_str()).collect();
+        let expected = ["+4915112345678", stream.as_str(), "http://127.0.0.1:9/in", "somebody@example.com"];
+        ensure_eq!(endpoints, expected, "where the topic leads");
+        ensure_eq!(outside.attribute(&found[1].1, "SubscriptionRoleArn").await?, Some(role), "the stream's role");
+        let status = scene.stack.object().await?["status"].to_string();
+        for person in ["somebody@", "5112345678"] {
+            ensure!(!status.contains(person) && !scene.operator_log()?.contains(person), "{person} is told");
+        }
+
+        scene.edit(json!({"messages": {"subscriptions": [wanted[1]]}})).await?;
+        let left = outside.subscriptions(&topic).await?;
+        ensure!(left.len() == 1 && left[0].0 == "somebody@example.com", "not only the e-mail is left: {left:?}");
+        scene.edit(json!({"messages": {"subscriptions": []}})).await?;
+        ensure_eq!(outside.subscriptions(&topic).await?, [], "subscriptions that are left");
+        ensure_eq!(outside.notes(&topic).await?, Vec::<String>::new(), "notes that are left");
+        Ok(())
+    })
+}
+
+#[test]
+fn one_subscription_that_cannot_be_made_holds_up_no_other_and_the_printed_rights_suffice() -> Result<()> {
     scene("broken").play_from_the_start(async |scene| {
         let outside = Outside::of(scene).await;
         let (_, queue) = outside.queue(&format!("{}-orders", scene.namespace)).await?;
         let name = format!("{}-mailer", scene.namespace);
         let function = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
-        let mut rights: Value = serde_json::from_str(
-            &policy(&Place { partition: "aws".into(), region: REGION.into(), account: ACCOUNT.into() }).text(),
-        )?;
-        scene.testbed.aws().gateway().limit(scene.key(), rights.clone());
+        limit(scene)?;
         scene.change(&json!({"messages": {"subscriptions": [
             {"protocol": "lambda", "endpoint": function}, {"protocol": "sqs", "endpoint": queue},
         ]}}));
@@ -293,8 +327,7 @@ fn one_subscription_that_cannot_be_made_holds_up_no_other_and_the_documented_rig
         told(scene, "Subscriptions", "False", "AccessDenied", "lambda:GetPolicy").await?;
         told(scene, "Gateway", "True", "Settled", "").await?;
 
-        rights["Statement"].as_array_mut().context("no statements")?.push(documented(&function)?);
-        scene.testbed.aws().gateway().limit(scene.key(), rights);
+        limit_with(scene, &Needs { subscribers: vec![name.clone()], ..Needs::default() })?;
         look_again(scene, "rights").await?;
         told(scene, "Subscriptions", "False", "Rejected", "Make the function").await?;
         let status = scene.stack.object().await?["status"].clone();
@@ -314,14 +347,4 @@ fn one_subscription_that_cannot_be_made_holds_up_no_other_and_the_documented_rig
         ensure_eq!(outside.statements(&name).await, Vec::<String>::new(), "permissions that are left");
         Ok(())
     })
-}
-
-/// The statement of docs/permissions.md for users' functions, for one of them.
-fn documented(function: &str) -> Result<Value> {
-    let document = std::fs::read_to_string(workspace::root().join("docs/permissions.md"))?;
-    let statement = document.split("```json").find(|block| block.contains("\"SubscribedFunctions\""));
-    let statement = statement.and_then(|block| block.split("```").next()).context("no such statement")?;
-    let mut statement: Value = serde_json::from_str(statement)?;
-    statement["Resource"] = json!([function, format!("{function}:*")]);
-    Ok(statement)
 }

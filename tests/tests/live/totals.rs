@@ -2,12 +2,15 @@
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use jiff::Timestamp;
+use sumu_tests::gateway::Seen;
+use sumu_tests::gateway::call::Service;
 use sumu_tests::operator::Pass;
 use sumu_tests::{Context, Result, ensure, ensure_eq};
 
-use crate::scene::scene;
+use crate::scene::{Scene, scene};
 
 /// The most calls that read from AWS in a pass over a stack that is as it should be.
 pub const READS_MAX: u64 = 50;
@@ -43,6 +46,36 @@ pub fn record(namespace: &str, measured: &Measured, passes: &[Pass], memory_kib:
     costs().push(Cost { namespace, ready_seconds, settled_reads: settled.aws_reads, memory_kib });
 }
 
+/// Fails unless each pass but the first has made exactly the calls that it tells of, none of which is a write.
+///
+/// A stack is looked at once at a time, so what has come between the ends of two passes is the second one's.
+pub fn are_counted_at_the_wire(scene: &Scene, passes: &[Pass]) -> Result<()> {
+    if scene.testbed.aws().account().is_some() {
+        // There is no gateway before a real account.
+        return Ok(());
+    }
+    let now = (SystemTime::now(), Instant::now());
+    // Whoever is the first to need credentials asks for all.
+    let seen: Vec<Seen> = scene.testbed.aws().gateway().seen(scene.key());
+    let seen: Vec<&Seen> = seen.iter().filter(|seen| seen.service != Service::Sts).collect();
+    for two in passes.windows(2) {
+        let [before, pass] = two else { continue };
+        let (from, until) = (ended(before)?, ended(pass)?);
+        let its = seen.iter().filter(|seen| (from..until).contains(&(now.0 - (now.1 - seen.at))));
+        let (reads, writes): (Vec<&Seen>, Vec<&Seen>) = its.copied().partition(|seen| seen.is_read);
+        ensure!(writes.is_empty(), "{writes:?} went out in {}", pass.line);
+        ensure_eq!(u64::try_from(reads.len())?, pass.aws_reads, "reads that went out, and those of {}", pass.line);
+    }
+    ensure!(passes.len() > 1 && !seen.is_empty(), "nothing was compared");
+    Ok(())
+}
+
+/// When a pass was over.
+fn ended(pass: &Pass) -> Result<SystemTime> {
+    let timestamp: Timestamp = pass.line["timestamp"].as_str().context("no timestamp")?.parse()?;
+    Ok(timestamp.into())
+}
+
 fn costs() -> std::sync::MutexGuard<'static, Vec<Cost>> {
     COSTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -52,7 +85,9 @@ fn costs() -> std::sync::MutexGuard<'static, Vec<Cost>> {
 fn a_settled_stack_costs_no_write_and_few_reads() -> Result<()> {
     scene("totals").resync_seconds(1).play(async |scene| {
         let mut glances = 0;
-        for pass in scene.more_passes(LOOKS).await? {
+        let looks = scene.more_passes(LOOKS).await?;
+        are_counted_at_the_wire(scene, &looks)?;
+        for pass in looks {
             ensure!(pass.settled, "not settled: {}", pass.line);
             ensure_eq!(pass.aws_writes, 0, "writes to AWS in {}", pass.line);
             let is_whole = pass.line["whole_look"].as_bool().context("it does not say what was looked at")?;

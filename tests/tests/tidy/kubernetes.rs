@@ -6,7 +6,7 @@ use std::process::Command;
 use sumu_operator::desired::access_logs::FIELDS;
 use sumu_operator::status::events::{ALL as EVENTS, REFUSALS};
 use sumu_operator::status::export::KEYS;
-use sumu_operator::status::{REASONS_FOR_A_PERSON, REASONS_IN_ORDER, REASONS_THAT_PASS, STALLED, TYPES};
+use sumu_operator::status::{READY, REASONS_FOR_A_PERSON, REASONS_IN_ORDER, REASONS_THAT_PASS, STALLED, TYPES};
 use sumu_tests::{Context, Result, ensure, ensure_eq, workspace};
 
 fn document(name: &str) -> Result<String> {
@@ -68,6 +68,22 @@ fn the_document_of_operations_says_what_to_do_for_every_reason() -> Result<()> {
     let known = [&REASONS_IN_ORDER[..], &REASONS_FOR_A_PERSON, &REASONS_THAT_PASS].concat();
     let known: BTreeSet<&str> = known.into_iter().filter(|reason| !silent.contains(reason)).collect();
     ensure_eq!(told, known, "reasons");
+    Ok(())
+}
+
+#[test]
+fn the_rule_for_argo_cd_knows_no_other_conditions_and_no_other_words_than_there_are() -> Result<()> {
+    let document = document("operations.md")?;
+    let rule = document.split("```yaml\n").find(|block| block.starts_with("resource.customizations.health."));
+    let rule = rule.and_then(|rule| rule.split("```").next()).context("no rule")?;
+    let (key, program) = rule.split_once(": |\n").context("no program")?;
+    ensure_eq!(key, "resource.customizations.health.sumu.live_SumuStack", "group and kind");
+    let types: BTreeSet<&str> =
+        program.split("found[\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+    ensure_eq!(types, BTreeSet::from([READY, STALLED]), "the conditions that it looks for");
+    let statuses: BTreeSet<&str> =
+        program.split("status = \"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+    ensure_eq!(statuses, BTreeSet::from(["Degraded", "Healthy", "Progressing", "Suspended"]), "Argo CD's words");
     Ok(())
 }
 

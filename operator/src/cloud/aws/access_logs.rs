@@ -3,7 +3,6 @@
 use aws_sdk_apigatewayv2::types::AccessLogSettings;
 
 use super::apigateway::Gateway;
-use super::pace::Rate;
 use super::{deleted, failed};
 use crate::cloud::CloudError;
 use crate::desired::access_logs::AccessLogs;
@@ -21,14 +20,12 @@ impl Gateway {
     pub(super) async fn apply_access_logs(&self, step: &AccessLogStep) -> Result<(), CloudError> {
         match step {
             AccessLogStep::Set { api_id, stage, logs } => {
-                self.pace.keep("UpdateStage", &[Rate::GATEWAY]).await?;
                 let AccessLogs { destination_arn, format } = logs;
                 let settings = AccessLogSettings::builder().destination_arn(destination_arn).format(format).build();
                 let call = self.client.update_stage().api_id(api_id).stage_name(stage).access_log_settings(settings);
                 call.send().await.map(drop).map_err(failed("UpdateStage", stage))
             }
             AccessLogStep::Remove { api_id, stage } => {
-                self.pace.keep("DeleteAccessLogSettings", &[Rate::GATEWAY]).await?;
                 let call = self.client.delete_access_log_settings().api_id(api_id).stage_name(stage);
                 deleted(call.send().await.map_err(failed("DeleteAccessLogSettings", stage)))
             }

@@ -3,7 +3,6 @@
 //! The creates of an API, an integration, an authorizer and a deployment are not idempotent and have no token,
 //! so the SDK must not repeat them by itself: after a lost answer we look before we create again.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
@@ -13,7 +12,6 @@ use aws_sdk_apigatewayv2::types::{AuthorizationType, AuthorizerType, Integration
 
 use super::answers::NoEmptyAnswers;
 use super::calls::CallCounter;
-use super::pace::{Pace, Rate};
 use super::recent::{KNOWN_FOR, Recent};
 use super::{deleted, failed, unexpected};
 use crate::cloud::CloudError;
@@ -27,7 +25,6 @@ const FAILURES_KNOWN_FOR: Duration = Duration::from_hours(1);
 
 pub(super) struct Gateway {
     pub(super) client: Client,
-    pub(super) pace: Arc<Pace>,
     /// The APIs that we made lately, by name. A list may lag behind a create, and a create that is repeated makes a
     /// second API.
     pub(super) made: Recent<String>,
@@ -39,14 +36,13 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    pub(super) fn new(config: &SdkConfig, pace: Arc<Pace>) -> Self {
+    pub(super) fn new(config: &SdkConfig) -> Self {
         let config = aws_sdk_apigatewayv2::config::Builder::from(config)
             .interceptor(CallCounter)
             .interceptor(NoEmptyAnswers)
             .build();
         Self {
             client: Client::from_conf(config),
-            pace,
             made: Recent::default(),
             failures: Recent::lasting(FAILURES_KNOWN_FOR),
             known: Recent::lasting(KNOWN_FOR),
@@ -55,15 +51,6 @@ impl Gateway {
     }
 
     pub(super) async fn apply(&self, step: &GatewayStep) -> Result<(), CloudError> {
-        match step {
-            GatewayStep::CreateDeployment { .. } => {
-                self.pace.keep("CreateDeployment", &[Rate::GATEWAY, Rate::DEPLOYMENT]).await?;
-            }
-            GatewayStep::DeleteApi { .. } => {
-                self.pace.keep("DeleteApi", &[Rate::GATEWAY, Rate::API_DELETION]).await?;
-            }
-            _ => self.pace.keep("Call", &[Rate::GATEWAY]).await?,
-        }
         match step {
             GatewayStep::CreateApi { name, tags } => self.create_api(name, tags).await,
             GatewayStep::UpdateApi { api_id, name } => self.update_api(api_id, name).await,
@@ -125,13 +112,11 @@ impl Gateway {
     }
 
     pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
-        self.pace.keep("TagResource", &[Rate::GATEWAY]).await?;
         let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(sdk_tags(tags)));
         call.send().await.map(drop).map_err(failed("TagResource", arn))
     }
 
     pub(super) async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), CloudError> {
-        self.pace.keep("UntagResource", &[Rate::GATEWAY]).await?;
         let call = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys.to_vec()));
         deleted(call.send().await.map_err(failed("UntagResource", arn)))?;
         // Otherwise it would be looked up by its id and be taken for ours.

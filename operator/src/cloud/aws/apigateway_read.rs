@@ -10,7 +10,6 @@ use futures::future::try_join_all;
 use super::answers::Pages;
 use super::apigateway::Gateway;
 use super::calls::remembered;
-use super::pace::Rate;
 use super::{absent, access_logs, failed, unexpected};
 use crate::cloud::CloudError;
 use crate::desired;
@@ -22,12 +21,11 @@ const FAILED_LATELY: Duration = Duration::from_mins(1);
 
 /// All items of a list.
 macro_rules! all_items {
-    ($gateway:expr, $call:expr, $operation:literal, $resource:expr) => {{
+    ($call:expr, $operation:literal, $resource:expr) => {{
         let mut items = Vec::new();
         let mut token: Option<String> = None;
         let mut pages = Pages::of($operation, $resource);
         loop {
-            $gateway.pace.keep($operation, &[Rate::GATEWAY]).await?;
             let answer = $call.set_next_token(token.clone()).send().await.map_err(failed($operation, $resource))?;
             items.extend(answer.items.ok_or_else(|| unexpected($operation, $resource, "the answer has no items"))?);
             token = pages.after(answer.next_token)?;
@@ -58,7 +56,7 @@ macro_rules! state {
 impl Gateway {
     /// The owner's APIs, the oldest first and with everything in it.
     pub(super) async fn read(&self, names: &Names, owner: &Owner) -> Result<Vec<ApiState>, CloudError> {
-        let found = all_items!(self, self.client.get_apis().max_results("100"), "GetApis", names.prefix());
+        let found = all_items!(self.client.get_apis().max_results("100"), "GetApis", names.prefix());
         // API Gateway names an API itself and allows a name twice, so only the tag tells whose it is.
         let mut found: Vec<(i64, ApiState)> =
             found.into_iter().map(|api| state!(api)).filter(|(_, api)| owner.owns(&api.tags)).collect();
@@ -78,7 +76,6 @@ impl Gateway {
         let Some(id) = self.made.get(name).filter(|id| listed.iter().all(|(_, api)| api.id != *id)) else {
             return Ok(None);
         };
-        self.pace.keep("GetApi", &[Rate::GATEWAY]).await?;
         let answer = absent(self.client.get_api().api_id(&id).send().await.map_err(failed("GetApi", &id)))?;
         Ok(answer.map(|api| state!(api)))
     }
@@ -87,7 +84,6 @@ impl Gateway {
         let id = api.id.clone();
         let seldom = async {
             let arn = names.api_arn(&id);
-            self.pace.keep("GetTags", &[Rate::GATEWAY]).await?;
             let answer = self.client.get_tags().resource_arn(&arn).send().await.map_err(failed("GetTags", &id))?;
             let (authorizers, integrations) = tokio::try_join!(self.authorizers(&id), self.integrations(&id))?;
             Ok((tags(answer.tags.as_ref()), authorizers, integrations))
@@ -102,7 +98,7 @@ impl Gateway {
     }
 
     async fn authorizers(&self, api_id: &str) -> Result<Vec<AuthorizerState>, CloudError> {
-        let found = all_items!(self, self.client.get_authorizers().api_id(api_id), "GetAuthorizers", api_id);
+        let found = all_items!(self.client.get_authorizers().api_id(api_id), "GetAuthorizers", api_id);
         let mut found: Vec<AuthorizerState> = found
             .into_iter()
             .map(|found| AuthorizerState {
@@ -118,7 +114,7 @@ impl Gateway {
     }
 
     async fn integrations(&self, api_id: &str) -> Result<Vec<IntegrationState>, CloudError> {
-        let found = all_items!(self, self.client.get_integrations().api_id(api_id), "GetIntegrations", api_id);
+        let found = all_items!(self.client.get_integrations().api_id(api_id), "GetIntegrations", api_id);
         let mut found: Vec<IntegrationState> = found
             .into_iter()
             .map(|found| IntegrationState {
@@ -133,7 +129,7 @@ impl Gateway {
     }
 
     async fn routes(&self, api_id: &str) -> Result<Vec<RouteState>, CloudError> {
-        let found = all_items!(self, self.client.get_routes().api_id(api_id), "GetRoutes", api_id);
+        let found = all_items!(self.client.get_routes().api_id(api_id), "GetRoutes", api_id);
         let mut found: Vec<RouteState> = found
             .into_iter()
             .map(|found| RouteState {
@@ -164,12 +160,12 @@ impl Gateway {
 
     async fn responses(&self, api_id: &str, route_id: &str, route_key: &str) -> Result<Vec<String>, CloudError> {
         let call = self.client.get_route_responses().api_id(api_id).route_id(route_id);
-        let found = all_items!(self, call.clone(), "GetRouteResponses", route_key);
+        let found = all_items!(call.clone(), "GetRouteResponses", route_key);
         Ok(found.into_iter().filter_map(|response| response.route_response_key).collect())
     }
 
     async fn deployments(&self, api_id: &str) -> Result<Vec<DeploymentState>, CloudError> {
-        let found = all_items!(self, self.client.get_deployments().api_id(api_id), "GetDeployments", api_id);
+        let found = all_items!(self.client.get_deployments().api_id(api_id), "GetDeployments", api_id);
         let mut found: Vec<_> =
             found.into_iter().map(|found| (found.created_date.map_or(0, |date| date.secs()), found)).collect();
         found.sort_by(|(a_date, a), (b_date, b)| (a_date, &a.deployment_id).cmp(&(b_date, &b.deployment_id)));
@@ -198,7 +194,7 @@ impl Gateway {
     }
 
     async fn stages(&self, api_id: &str) -> Result<Vec<StageState>, CloudError> {
-        let found = all_items!(self, self.client.get_stages().api_id(api_id), "GetStages", api_id);
+        let found = all_items!(self.client.get_stages().api_id(api_id), "GetStages", api_id);
         Ok(found
             .into_iter()
             .map(|found| {

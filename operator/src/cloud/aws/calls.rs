@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+    BeforeTransmitInterceptorContextMut, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, Metadata};
@@ -16,8 +16,9 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
+use super::pace::HeldBack;
 use super::recent::Recent;
-use crate::cloud::error::classify;
+use crate::cloud::error::{cause, classify};
 use crate::cloud::{CloudError, Kind};
 
 tokio::task_local! {
@@ -118,6 +119,19 @@ impl Intercept for CallCounter {
         "CallCounter"
     }
 
+    /// Lets the HTTP client know what is called, for which there is no other way.
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(called) = config.load::<Metadata>() {
+            context.request_mut().add_extension(called.clone());
+        }
+        Ok(())
+    }
+
     fn read_before_transmit(
         &self,
         _: &BeforeTransmitInterceptorContextRef<'_>,
@@ -147,7 +161,13 @@ impl Intercept for CallCounter {
             Some(metadata) => (metadata.service().to_owned(), metadata.name().to_owned()),
             None => return Ok(()),
         };
-        let is_success = matches!(context.output_or_error(), Some(Ok(_)));
+        let is_success = match context.output_or_error() {
+            // It did not go out.
+            Some(Err(error)) if error.as_connector_error().is_some_and(|error| cause::<HeldBack>(error).is_some()) => {
+                return Ok(());
+            }
+            outcome => matches!(outcome, Some(Ok(_))),
+        };
         let result = if is_success { "Ok" } else { context.response().map_or(Kind::Unreachable, kind).as_str() };
         attempts().get_or_create(&Attempt { service, operation, result }).inc();
         Ok(())

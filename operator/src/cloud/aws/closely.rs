@@ -10,7 +10,6 @@ use sumu_contract::connection::DELETE_AT;
 use super::apigateway::Gateway;
 use super::dynamodb::Tables;
 use super::lambda::Functions;
-use super::pace::Rate;
 use super::{Aws, absent, failed};
 use crate::cloud::CloudError;
 use crate::desired::end::Closer;
@@ -51,7 +50,6 @@ impl Functions {
     /// The tags of the event sources that were seen. One that is gone meanwhile has none.
     async fn source_tags(&self, names: &Names, observed: &Observed) -> Result<BTreeMap<String, Tags>, CloudError> {
         let tags = observed.sources.iter().map(|source| async {
-            self.pace.keep("ListTags", &[Rate::FUNCTIONS]).await?;
             let answer = self.client.list_tags().resource(names.source_arn(&source.uuid)).send().await;
             let answer = absent(answer.map_err(failed("ListTags", &source.uuid)))?;
             let tags = answer.and_then(|answer| answer.tags).unwrap_or_default().into_iter().collect();
@@ -66,7 +64,6 @@ impl Gateway {
     async fn stage_tags(&self, names: &Names, observed: &Observed) -> Result<BTreeMap<String, Tags>, CloudError> {
         let Some(api) = observed.api() else { return Ok(BTreeMap::new()) };
         let tags = api.stages.iter().map(|stage| async {
-            self.pace.keep("GetTags", &[Rate::GATEWAY]).await?;
             let answer = self.client.get_tags().resource_arn(names.stage_arn(&api.id, &stage.name)).send().await;
             let answer = absent(answer.map_err(failed("GetTags", &stage.name)))?;
             let tags = answer.and_then(|answer| answer.tags).unwrap_or_default().into_iter().collect();

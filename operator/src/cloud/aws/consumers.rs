@@ -11,7 +11,6 @@ use futures::future::try_join_all;
 
 use super::calls::remembered;
 use super::lambda::Functions;
-use super::pace::Rate;
 use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::{CloudError, Kind};
@@ -75,7 +74,6 @@ impl Functions {
         owner: &Owner,
     ) -> Result<Option<ConsumerState>, CloudError> {
         let read = async {
-            self.pace.keep("ListTags", &[Rate::FUNCTIONS]).await?;
             let answer = self.client.list_tags().resource(names.source_arn(&found.uuid)).send().await;
             let answer = answer.map_err(failed("ListTags", &found.uuid))?;
             Ok(answer.tags.unwrap_or_default().into_iter().collect::<Tags>())
@@ -100,7 +98,6 @@ impl Functions {
     }
 
     pub(super) async fn apply_consumer(&self, step: &ConsumerStep) -> Result<(), CloudError> {
-        self.pace.keep("Call", &[Rate::FUNCTIONS]).await?;
         match step {
             ConsumerStep::Create { function_arn, queue_arn, consumer, tags } => {
                 self.create_consumer(function_arn, queue_arn, consumer, tags).await

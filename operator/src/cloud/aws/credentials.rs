@@ -1,4 +1,5 @@
-//! The credentials of a role that stacks are made with: one provider a role and region, and few questions while it fails.
+//! Credentials, the operator's own and those of the roles that stacks are made with: one provider for its own and one a
+//! role and region, and few questions while there are none.
 //!
 //! Hundreds of stacks may share a role. All of them get the credentials that one of them has asked for, and while STS
 //! refuses, all of them hear its last words: STS's rate is the whole account's, and a role that is wrong stays so until
@@ -15,18 +16,24 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_sts::Client;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use super::calls::CallCounter;
 use super::{failed, unexpected};
+use crate::cloud::error::{Failure as _, cause, chain};
 use crate::cloud::{CloudError, Kind};
 use crate::stack::{AssumedRole, Location};
+
+type WebIdentityError = SdkError<AssumeRoleWithWebIdentityError, HttpResponse>;
 
 /// How often STS is asked at the most.
 const ASKED_EVERY: Duration = Duration::from_mins(1);
 /// New credentials are asked for so long before the old ones end, as the SDKs do.
-const EARLY: Duration = Duration::from_mins(5);
+pub(super) const EARLY: Duration = Duration::from_mins(5);
 const OPERATION: &str = "AssumeRole";
 /// Who called, as AWS's trail shows it.
 const SESSION_NAME: &str = "sumu-operator";
@@ -41,10 +48,15 @@ pub(super) fn of(role: &AssumedRole, location: &Location, base: &SdkConfig) -> S
     roles.entry(location.clone()).or_insert_with(new).clone()
 }
 
+/// The operator's own credentials, from wherever the SDK finds them.
+pub(super) fn own(chain: SharedCredentialsProvider) -> SharedCredentialsProvider {
+    SharedCredentialsProvider::new(Shared::new(Chain(chain)))
+}
+
 /// Who is asked.
 trait Ask: fmt::Debug + Send + Sync {
-    /// The role.
-    fn role_arn(&self) -> &str;
+    /// For what, as a failure tells it: the operation, and the role if there is one.
+    fn what(&self) -> (&'static str, &str);
 
     fn ask(&self) -> BoxFuture<'_, Result<Credentials, CloudError>>;
 }
@@ -66,8 +78,8 @@ impl Sts {
 }
 
 impl Ask for Sts {
-    fn role_arn(&self) -> &str {
-        &self.role.arn
+    fn what(&self) -> (&'static str, &str) {
+        (OPERATION, &self.role.arn)
     }
 
     fn ask(&self) -> BoxFuture<'_, Result<Credentials, CloudError>> {
@@ -84,7 +96,32 @@ impl Ask for Sts {
     }
 }
 
-/// A role's credentials. Whoever asks meanwhile waits for the same answer.
+/// The SDK's own way: environment, profile, web identity, the container's agent, the machine.
+#[derive(Debug)]
+struct Chain(SharedCredentialsProvider);
+
+const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
+
+impl Ask for Chain {
+    fn what(&self) -> (&'static str, &str) {
+        ("Credentials", "")
+    }
+
+    fn ask(&self) -> BoxFuture<'_, Result<Credentials, CloudError>> {
+        Box::pin(async {
+            self.0.provide_credentials().await.map_err(|error| match cause::<WebIdentityError>(&error) {
+                // The SDK's own text has the request's id.
+                Some(refusal) => {
+                    let (kind, code, message) = refusal.classify();
+                    CloudError { operation: WEB_IDENTITY, resource: String::new(), kind, code, message }
+                }
+                None => CloudError { kind: Kind::Denied, message: chain(&error), ..unanswered(self.what()) },
+            })
+        })
+    }
+}
+
+/// Credentials. Whoever asks meanwhile waits for the same answer.
 #[derive(Debug)]
 struct Shared<A> {
     of: A,
@@ -113,7 +150,7 @@ impl<A: Ask> Shared<A> {
             refusal.clone()
         } else {
             // Whoever waits may give up before the answer, and then this ends here.
-            known.refusal = Some((now, unanswered(self.of.role_arn())));
+            known.refusal = Some((now, unanswered(self.of.what())));
             match self.of.ask().await {
                 Ok(credentials) => {
                     *known = Known { credentials: Some(credentials.clone()), refusal: None };
@@ -129,7 +166,8 @@ impl<A: Ask> Shared<A> {
 impl Known {
     /// Credentials that are good after that time.
     fn lasting(&self, time: SystemTime) -> Option<Credentials> {
-        self.credentials.clone().filter(|credentials| credentials.expiry().is_some_and(|end| end > time))
+        // Access keys do not end.
+        self.credentials.clone().filter(|credentials| credentials.expiry().is_none_or(|end| end > time))
     }
 }
 
@@ -142,10 +180,10 @@ impl<A: Ask> ProvideCredentials for Shared<A> {
     }
 }
 
-fn unanswered(role_arn: &str) -> CloudError {
+fn unanswered((operation, resource): (&'static str, &str)) -> CloudError {
     CloudError {
-        operation: OPERATION,
-        resource: role_arn.to_owned(),
+        operation,
+        resource: resource.to_owned(),
         kind: Kind::Unreachable,
         code: String::new(),
         message: "no answer in time".into(),
@@ -177,8 +215,8 @@ mod tests {
     }
 
     impl Ask for (Arc<Asked>, SystemTime) {
-        fn role_arn(&self) -> &str {
-            ARN
+        fn what(&self) -> (&'static str, &str) {
+            (OPERATION, ARN)
         }
 
         fn ask(&self) -> BoxFuture<'_, Result<Credentials, CloudError>> {
@@ -192,7 +230,7 @@ mod tests {
                     return Err(CloudError {
                         kind: Kind::Denied,
                         message: format!("refused at {time}"),
-                        ..unanswered(ARN)
+                        ..unanswered((OPERATION, ARN))
                     });
                 }
                 Ok(Credentials::new(format!("key {time}"), "secret", None, Some(*begin + HOUR), SESSION_NAME))
@@ -252,6 +290,50 @@ mod tests {
         story.asked.refuses.store(true, Ordering::SeqCst);
         assert_eq!(story.after(Duration::from_mins(59)).await.as_deref(), Ok("key 0"));
         assert_eq!(story.after(HOUR).await, Err(format!("AssumeRole {ARN}: refused at 2")));
+    }
+
+    #[tokio::test]
+    async fn keys_that_do_not_end_are_asked_for_once_and_a_chain_without_any_once_a_minute_with_its_reason() {
+        let asked = Arc::<Counted>::default();
+        let shared = Shared::new(Chain(SharedCredentialsProvider::new(Keys(Arc::clone(&asked)))));
+        let (time, now) = (SystemTime::now(), Instant::now());
+        let after = async |passed: Duration| shared.provide(time + passed, now + passed).await;
+        for second in 0..90 {
+            let told = after(Duration::from_secs(second)).await.unwrap_err();
+            let told = std::error::Error::source(&told).unwrap().downcast_ref::<CloudError>().unwrap().clone();
+            assert_eq!(told.kind, Kind::Denied);
+            assert!(told.message.contains("nobody has set any"), "{told}");
+        }
+        assert_eq!(asked.times.load(Ordering::SeqCst), 2);
+        asked.has_keys.store(true, Ordering::SeqCst);
+        for hour in 1..100 {
+            assert_eq!(after(HOUR * hour).await.unwrap().access_key_id(), "key");
+        }
+        assert_eq!(asked.times.load(Ordering::SeqCst), 3);
+    }
+
+    /// A chain that finds keys once there are some.
+    #[derive(Debug, Default)]
+    struct Counted {
+        has_keys: AtomicBool,
+        times: AtomicUsize,
+    }
+
+    #[derive(Debug)]
+    struct Keys(Arc<Counted>);
+
+    impl ProvideCredentials for Keys {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            self.0.times.fetch_add(1, Ordering::SeqCst);
+            future::ProvideCredentials::ready(if self.0.has_keys.load(Ordering::SeqCst) {
+                Ok(Credentials::new("key", "secret", None, None, "test"))
+            } else {
+                Err(CredentialsError::not_loaded("nobody has set any"))
+            })
+        }
     }
 
     #[tokio::test]

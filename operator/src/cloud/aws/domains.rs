@@ -1,10 +1,7 @@
 //! Custom domains: domain names and API mappings in Amazon API Gateway v2. Their records are in [`super::route53`].
 //!
 //! A call that makes, changes or deletes a domain name is accepted once in 30 s for a whole account. So none is repeated
-//! by the SDK, and between two of this process there are 31 s: one that comes too early does not go out.
-
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+//! by the SDK, and each waits for its turn ([`super::rates`]).
 
 use aws_config::SdkConfig;
 use aws_sdk_apigatewayv2::Client;
@@ -15,7 +12,6 @@ use aws_sdk_apigatewayv2::types::{
 use super::answers::Pages;
 use super::apigateway::{never_repeated, sdk_tags};
 use super::apigateway_read::{all_items, tags};
-use super::pace::{Pace, Rate};
 use super::route53::Zones;
 use super::{deleted, failed, unexpected};
 use crate::cloud::{CloudError, Kind};
@@ -25,20 +21,15 @@ use crate::plan::step::DomainStep;
 use crate::stack::name::{Names, Owner, Tags};
 use crate::stack::note::Notes;
 
-/// A little more than API Gateway asks for.
-const BETWEEN_CALLS: Duration = Duration::from_secs(31);
-
 pub(super) struct Domains {
     client: Client,
-    pace: Arc<Pace>,
     zones: Zones,
-    turns: Turns,
 }
 
 impl Domains {
     /// `client` is the one for the APIs.
-    pub(super) fn new(config: &SdkConfig, client: Client, pace: Arc<Pace>) -> Self {
-        Self { client, pace, zones: Zones::new(config), turns: Turns::with(BETWEEN_CALLS) }
+    pub(super) fn new(config: &SdkConfig, client: Client) -> Self {
+        Self { client, zones: Zones::new(config) }
     }
 
     /// The domain names that are the owner's or that the owner's API notes, with everything that leads there.
@@ -77,8 +68,7 @@ impl Domains {
         names: &Names,
         owner: &Owner,
     ) -> Result<Vec<(String, DomainState)>, CloudError> {
-        let listed =
-            all_items!(self, self.client.get_domain_names().max_results("100"), "GetDomainNames", names.prefix());
+        let listed = all_items!(self.client.get_domain_names().max_results("100"), "GetDomainNames", names.prefix());
         let mut found = Vec::new();
         for listed in listed {
             let name = listed.domain_name.clone().unwrap_or_default();
@@ -93,14 +83,13 @@ impl Domains {
 
     async fn mappings(&self, name: &str, apis: &[ApiState]) -> Result<Vec<MappingState>, CloudError> {
         let call = self.client.get_api_mappings().domain_name(name).max_results("100");
-        let listed = all_items!(self, call.clone(), "GetApiMappings", name);
+        let listed = all_items!(call.clone(), "GetApiMappings", name);
         let mut found: Vec<MappingState> = listed.into_iter().map(|listed| mapping(listed, apis)).collect();
         found.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(found)
     }
 
     pub(super) async fn apply(&self, step: &DomainStep) -> Result<(), CloudError> {
-        self.pace.keep("Call", &[Rate::GATEWAY]).await?;
         match step {
             DomainStep::Note { api_arn, tags } => Box::pin(self.tag(api_arn, tags)).await,
             DomainStep::Forget { api_arn, keys } => Box::pin(self.untag(api_arn, keys)).await,
@@ -131,7 +120,6 @@ impl Domains {
     }
 
     async fn create(&self, name: &str, certificate_arn: &str, tags: &Tags) -> Result<(), CloudError> {
-        self.turns.take("CreateDomainName", name)?;
         let call = self
             .client
             .create_domain_name()
@@ -152,7 +140,6 @@ impl Domains {
     }
 
     async fn update(&self, name: &str, certificate_arn: &str) -> Result<(), CloudError> {
-        self.turns.take("UpdateDomainName", name)?;
         let call = self.client.update_domain_name().domain_name(name);
         let call = call.domain_name_configurations(configuration(certificate_arn)).customize();
         let call = call.config_override(never_repeated());
@@ -160,7 +147,6 @@ impl Domains {
     }
 
     async fn delete(&self, name: &str) -> Result<(), CloudError> {
-        self.turns.take("DeleteDomainName", name)?;
         let call = self.client.delete_domain_name().domain_name(name).customize();
         deleted(call.config_override(never_repeated()).send().await.map_err(failed("DeleteDomainName", name)))
     }
@@ -186,36 +172,6 @@ impl Domains {
     async fn unmap(&self, name: &str, id: &str, key: &str) -> Result<(), CloudError> {
         let answer = self.client.delete_api_mapping().domain_name(name).api_mapping_id(id).send().await;
         deleted(answer.map_err(failed("DeleteApiMapping", format!("{name}/{key}"))))
-    }
-}
-
-/// When the last call about a domain name went out.
-struct Turns {
-    between: Duration,
-    last: Mutex<Option<Instant>>,
-}
-
-impl Turns {
-    const fn with(between: Duration) -> Self {
-        Self { between, last: Mutex::new(None) }
-    }
-
-    /// Lets one call out, when the last one was long enough ago.
-    fn take(&self, operation: &'static str, name: &str) -> Result<(), CloudError> {
-        // One value, so a panic elsewhere leaves nothing half done.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|at| at.elapsed() < self.between) {
-            return Err(CloudError {
-                operation,
-                resource: name.to_owned(),
-                kind: Kind::Busy,
-                code: String::new(),
-                message: "API Gateway takes one such call in 30 s from an account: it goes out when it is its turn"
-                    .into(),
-            });
-        }
-        *last = Some(Instant::now());
-        Ok(())
     }
 }
 
@@ -260,16 +216,6 @@ fn mapping(listed: ApiMapping, apis: &[ApiState]) -> MappingState {
 mod tests {
     use super::*;
     use crate::stack::name::OWNER_TAG;
-
-    #[test]
-    fn a_call_about_a_domain_name_waits_for_its_turn_whatever_became_of_the_one_before() {
-        let turns = Turns::with(BETWEEN_CALLS);
-        assert_eq!(turns.take("CreateDomainName", "a.example.com"), Ok(()));
-        let early = turns.take("DeleteDomainName", "b.example.com").err();
-        assert_eq!(early.map(|error| (error.operation, error.kind)), Some(("DeleteDomainName", Kind::Busy)));
-        let always = Turns::with(Duration::ZERO);
-        assert!((0..3).all(|_| always.take("CreateDomainName", "a.example.com").is_ok()));
-    }
 
     #[test]
     fn a_domain_name_is_ours_by_its_tag_and_a_mapping_by_the_api_that_it_leads_to() {

@@ -9,10 +9,10 @@ use aws_sdk_dynamodb::types::{
     PointInTimeRecoveryStatus, ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, Tag,
     TimeToLiveSpecification, TimeToLiveStatus,
 };
-use futures::future::try_join_all;
 
 use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::{CallCounter, remembered};
+use super::denials::in_order;
 use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::{CloudError, Kind};
@@ -42,7 +42,7 @@ impl Tables {
     }
 
     pub(super) async fn read(&self, names: &Names, owner: &Owner) -> Result<BTreeMap<TableId, TableState>, CloudError> {
-        let found = try_join_all(TableId::ALL.iter().map(|id| self.read_one(*id, names, owner))).await?;
+        let found = in_order(TableId::ALL.iter().map(|id| self.read_one(*id, names, owner))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -164,7 +164,7 @@ impl Tables {
             .create_table()
             .table_name(name)
             .billing_mode(BillingMode::PayPerRequest)
-            .deletion_protection_enabled(table.is_protected)
+            .deletion_protection_enabled(table.is_protected == Some(true))
             .set_tags(Some(sdk_tags(name, tags)?));
         for (key, key_type) in keys.into_iter().filter_map(|(key, key_type)| Some((key?, key_type))) {
             let attribute =

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types::Tag;
-use futures::future::try_join_all;
 use percent_encoding::percent_decode_str;
 use sumu_contract::Function;
 
 use super::answers::NoEmptyAnswers;
 use super::calls::{CallCounter, remembered};
+use super::denials::in_order;
 use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
@@ -36,7 +36,7 @@ impl Roles {
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, RoleState>, CloudError> {
-        let found = try_join_all(Function::ALL.into_iter().map(|function| self.read_one(function, names))).await?;
+        let found = in_order(Function::ALL.into_iter().map(|function| self.read_one(function, names))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 

@@ -1,7 +1,7 @@
 //! Functions and event source mappings in AWS Lambda.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::time::Instant;
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
@@ -10,7 +10,6 @@ use aws_sdk_lambda::types::{
     FunctionCode, FunctionConfiguration, FunctionResponseType, LastUpdateStatus, OnFailure, Runtime, ScalingConfig,
     State, TagsError,
 };
-use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::Value;
 use sumu_contract::Function;
@@ -20,13 +19,15 @@ use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::{CallCounter, remembered};
 use super::code::code;
 use super::consumers::Consumers;
-use super::pace::{Pace, Rate};
+use super::denials::in_order;
 use super::recent::{KNOWN_FOR, Recent};
+use super::updates::FailedUpdates;
 use super::{absent, deleted, failed, unexpected};
+use crate::cloud::error::without_request_id;
 use crate::cloud::{CloudError, Kind};
 use crate::desired::functions::{GivingUp, Permission, Source};
 use crate::desired::policy::Document;
-use crate::observed::{FunctionState, Readiness, SourceState};
+use crate::observed::{FailedUpdate, FunctionState, Readiness, SourceState};
 use crate::packages::{Package, Place};
 use crate::plan::step::{Configuration, FunctionStep, SourceStep};
 use crate::stack::name::{Names, SourceId, Tags};
@@ -34,29 +35,29 @@ use crate::sumu_stack::Architecture;
 
 pub(super) struct Functions {
     pub(super) client: Client,
-    pub(super) pace: Arc<Pace>,
     /// Permissions by the function's name, for glances.
     known: Recent<Vec<Permission>>,
+    failed_updates: FailedUpdates,
     pub(super) consumers: Consumers,
     /// One package in memory at a time: an upload holds it three times over, as bytes, as base64 and as a request.
     pub(super) upload: Semaphore,
 }
 
 impl Functions {
-    pub(super) fn new(config: &SdkConfig, pace: Arc<Pace>) -> Self {
+    pub(super) fn new(config: &SdkConfig) -> Self {
         let config =
             aws_sdk_lambda::config::Builder::from(config).interceptor(CallCounter).interceptor(NoEmptyAnswers).build();
         Self {
             client: Client::from_conf(config),
-            pace,
             known: Recent::lasting(KNOWN_FOR),
+            failed_updates: FailedUpdates::default(),
             consumers: Consumers::default(),
             upload: Semaphore::new(1),
         }
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<Function, FunctionState>, CloudError> {
-        let found = try_join_all(Function::ALL.into_iter().map(|function| self.read_one(function, names))).await?;
+        let found = in_order(Function::ALL.into_iter().map(|function| self.read_one(function, names))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -67,9 +68,11 @@ impl Functions {
     ) -> Result<Option<(Function, FunctionState)>, CloudError> {
         let name = names.function(function);
         // GetFunction has a quota of its own, ten times that of GetFunctionConfiguration, and brings the tags.
-        self.pace.keep("GetFunction", &[Rate::GET_FUNCTION]).await?;
         let answer = self.client.get_function().function_name(&name).send().await;
-        let Some(answer) = absent(answer.map_err(failed("GetFunction", &name)))? else { return Ok(None) };
+        let Some(answer) = absent(answer.map_err(failed("GetFunction", &name)))? else {
+            self.failed_updates.forget(&name);
+            return Ok(None);
+        };
         if let Some(error) = answer.tags_error {
             // Without the tags nobody can say whose the function is, and "not ours" would be the wrong guess.
             let TagsError { error_code: code, message, .. } = error;
@@ -85,11 +88,26 @@ impl Functions {
                 remembered(&self.known, &name, self.permissions(&name)).await?
             }
         };
-        Ok(Some((function, state(configuration, tags, permissions))))
+        let failed_update = self.failed_update(&name, &configuration);
+        Ok(Some((function, FunctionState { failed_update, ..state(configuration, tags, permissions) })))
+    }
+
+    fn failed_update(&self, name: &str, found: &FunctionConfiguration) -> Option<FailedUpdate> {
+        match &found.last_update_status {
+            Some(LastUpdateStatus::Failed) => Some(FailedUpdate {
+                reason: told(found.last_update_status_reason()),
+                is_young: self.failed_updates.saw(name, found.last_modified().unwrap_or_default(), Instant::now()),
+            }),
+            Some(LastUpdateStatus::InProgress) => None,
+            // Whatever comes next is a failure of its own.
+            None | Some(_) => {
+                self.failed_updates.forget(name);
+                None
+            }
+        }
     }
 
     async fn permissions(&self, name: &str) -> Result<Vec<Permission>, CloudError> {
-        self.pace.keep("GetPolicy", &[Rate::FUNCTIONS]).await?;
         let answer = self.client.get_policy().function_name(name).send().await;
         let answer = absent(answer.map_err(failed("GetPolicy", name)))?;
         let document = Document::parse(answer.and_then(|answer| answer.policy).as_deref().unwrap_or("{}"));
@@ -97,19 +115,16 @@ impl Functions {
     }
 
     pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<(), CloudError> {
-        self.pace.keep("TagResource", &[Rate::FUNCTIONS]).await?;
         let call = self.client.tag_resource().resource(arn).set_tags(Some(tags.clone().into_iter().collect()));
         call.send().await.map(drop).map_err(failed("TagResource", arn))
     }
 
     pub(super) async fn untag(&self, arn: &str, keys: &[String]) -> Result<(), CloudError> {
-        self.pace.keep("UntagResource", &[Rate::FUNCTIONS]).await?;
         let call = self.client.untag_resource().resource(arn).set_tag_keys(Some(keys.to_vec()));
         deleted(call.send().await.map_err(failed("UntagResource", arn)))
     }
 
     pub(super) async fn apply(&self, step: &FunctionStep) -> Result<(), CloudError> {
-        self.pace.keep("Call", &[Rate::FUNCTIONS]).await?;
         match step {
             FunctionStep::Create { package, architecture, configuration, tags } => {
                 self.create(package, *architecture, configuration, tags).await
@@ -190,8 +205,7 @@ impl Functions {
         // The other two functions are fed by nothing, and whatever somebody feeds to them is not ours.
         let fed: BTreeSet<Function> = SourceId::ALL.iter().map(|id| id.function()).collect();
         let of_each =
-            try_join_all(fed.into_iter().map(|function| self.list_sources(Some(names.function(function)), None)))
-                .await?;
+            in_order(fed.into_iter().map(|function| self.list_sources(Some(names.function(function)), None))).await?;
         let mut found: Vec<EventSourceMappingConfiguration> = of_each.iter().flatten().flatten().cloned().collect();
         if of_each.iter().any(Option::is_none) {
             // Lambda lists nothing for a function that does not exist, but its sources outlive it.
@@ -219,7 +233,6 @@ impl Functions {
         let mut marker = None;
         let mut pages = Pages::of(OPERATION, &whose);
         loop {
-            self.pace.keep(OPERATION, &[Rate::FUNCTIONS]).await?;
             let call = self.client.list_event_source_mappings().set_function_name(name.clone());
             let call = call.set_event_source_arn(queue_arn.clone()).set_marker(marker);
             let answer = absent(call.send().await.map_err(failed(OPERATION, &whose)))?;
@@ -233,7 +246,6 @@ impl Functions {
     }
 
     pub(super) async fn apply_source(&self, step: &SourceStep) -> Result<(), CloudError> {
-        self.pace.keep("Call", &[Rate::FUNCTIONS]).await?;
         match step {
             SourceStep::Create { id, function_name, source_arn, source, tags } => {
                 let Source { batch_size, concurrency_max, bisects, giving_up } = source;
@@ -312,6 +324,7 @@ fn state(found: FunctionConfiguration, tags: Tags, permissions: Vec<Permission>)
     FunctionState {
         tags,
         readiness,
+        failed_update: None,
         changed_lately: changed_lately(&found, Timestamp::now()),
         permissions,
         architecture: match found.architectures().first() {
@@ -332,17 +345,22 @@ fn state(found: FunctionConfiguration, tags: Tags, permissions: Vec<Permission>)
 fn readiness(found: &FunctionConfiguration) -> Readiness {
     match &found.state {
         Some(State::Failed) => {
-            return Readiness::Failed(found.state_reason.clone().unwrap_or_else(|| "no reason given".into()));
+            return Readiness::Failed(told(found.state_reason()));
         }
         // Inactive only means idle: the next invocation wakes it.
         None | Some(State::Active | State::Inactive) => {}
         Some(other) => return Readiness::Busy(other.as_str().to_owned()),
     }
     match &found.last_update_status {
-        // A failed update leaves the old function in place, and the next update mends it.
+        // A failed update leaves the old function in place, which can be invoked and updated again.
         None | Some(LastUpdateStatus::Successful | LastUpdateStatus::Failed) => Readiness::Ready,
         Some(other) => Readiness::Busy(other.as_str().to_owned()),
     }
+}
+
+/// Lambda's reason, as a condition may hold it.
+fn told(reason: Option<&str>) -> String {
+    reason.map_or_else(|| "no reason given".into(), without_request_id)
 }
 
 /// A copy that began before a change works on until its time is up. What it sent to a queue last is counted within a

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
-use futures::future::try_join_all;
 
 use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::{CallCounter, remembered};
+use super::denials::in_order;
 use super::recent::{KNOWN_FOR, Recent, TAGS_READ_EVERY};
 use super::{absent, deleted, failed};
 use crate::cloud::CloudError;
@@ -48,10 +48,10 @@ impl LogGroups {
 
     async fn read_all(&self, names: &Names) -> Result<BTreeMap<LogGroupId, LogGroupState>, CloudError> {
         let prefixes = names.log_group_prefixes();
-        let lists = try_join_all(prefixes.iter().map(|prefix| self.list(prefix))).await?;
+        let lists = in_order(prefixes.iter().map(|prefix| self.list(prefix))).await?;
         let listed: BTreeMap<String, Listed> = lists.into_iter().flatten().collect();
         let ours = LogGroupId::all().filter_map(|id| Some((id, listed.get(&names.log_group(id))?)));
-        let found = try_join_all(ours.map(|(id, listed)| async move {
+        let found = in_order(ours.map(|(id, listed)| async move {
             let tags = self.tags_of(&names.log_group(id), &names.log_group_arn(id), listed.made_at).await?;
             let retention_days = listed.retention_days;
             Ok::<_, CloudError>(tags.map(|tags| (id, LogGroupState { tags, retention_days })))

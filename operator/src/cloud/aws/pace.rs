@@ -14,59 +14,57 @@ use prometheus_client::metrics::family::Family;
 use tracing::debug;
 
 use super::calls::is_check;
-use crate::cloud::{CloudError, Kind};
+use super::rates::Rate;
 use crate::stack::name::Account;
 
-/// How often something may be called in one account and region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Rate {
-    /// AWS's name of what is called.
-    name: &'static str,
-    /// The time between two calls in the long run.
-    every: Duration,
-    /// How many may come at once.
-    burst: u32,
-}
-
-impl Rate {
-    const fn new(name: &'static str, every: Duration, burst: u32) -> Self {
-        Self { name, every, burst }
-    }
-
-    const ALL: [Self; 5] = [Self::GATEWAY, Self::DEPLOYMENT, Self::API_DELETION, Self::FUNCTIONS, Self::GET_FUNCTION];
-    /// All calls of API Gateway's control plane: half of the 10 a second and 40 at once that an account has.
-    pub(super) const GATEWAY: Self = Self::new("API Gateway", Duration::from_millis(200), 20);
-    /// `CreateDeployment`: AWS takes one in 5 s.
-    pub(super) const DEPLOYMENT: Self = Self::new("CreateDeployment", Duration::from_secs(6), 1);
-    /// `DeleteApi`: AWS takes one in 30 s.
-    pub(super) const API_DELETION: Self = Self::new("DeleteApi", Duration::from_secs(31), 1);
-    /// Lambda's control plane: AWS takes 15 a second.
-    pub(super) const FUNCTIONS: Self = Self::new("Lambda", Duration::from_millis(100), 15);
-    /// `GetFunction`: AWS takes 100 a second.
-    pub(super) const GET_FUNCTION: Self = Self::new("GetFunction", Duration::from_millis(20), 50);
-}
-
-/// Longer than this nobody waits in a pass: it would hold up other stacks, and the pass comes again.
+/// Longer than this nobody waits for its place: it would hold up other stacks, and the pass comes again.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// So long a check lets others go first. Then it takes a place like them, and none waits for ever.
+const POLITE: Duration = Duration::from_secs(20);
+/// Longer than this no call waits for a rate.
+pub(super) const WAIT_MAX: Duration = PATIENCE.saturating_add(POLITE);
 
 /// The pace in one account and region.
 #[derive(Debug, Default)]
-pub struct Pace(Option<Mutex<HashMap<Rate, Bucket>>>);
+pub(super) struct Pace(Mutex<HashMap<Rate, Bucket>>);
+
+/// A call that would have to wait too long for its turn, by the name of its rate.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("held back by the operator: AWS takes few {0} calls from an account")]
+pub(crate) struct HeldBack(pub(super) &'static str);
 
 /// The generic cell rate algorithm (ITU-T I.371): the time at which all that was taken has come back.
 #[derive(Debug)]
 struct Bucket(Instant);
 
+/// When a call may go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Now,
+    /// It has a place, which comes after this time.
+    At(Duration),
+    /// It has none yet.
+    AskAgain(Duration),
+    /// Not in the time that anybody waits.
+    Never,
+}
+
 impl Bucket {
-    /// How long to wait for a call. One that may wait has its place then; a check has it only when it need not wait.
-    fn wait(&mut self, rate: Rate, is_check: bool, now: Instant) -> Duration {
+    /// The turn of a call that has waited for a time already. A check takes a place only when it need not wait, or has
+    /// been polite for long.
+    fn turn(&mut self, rate: Rate, is_check: bool, waited: Duration, now: Instant) -> Turn {
+        let is_polite = is_check && waited < POLITE;
         let full = self.0.max(now);
-        let burst = if is_check { rate.burst.div_ceil(2) } else { rate.burst };
+        let burst = if is_polite { rate.burst.div_ceil(2) } else { rate.burst };
         let wait = full.duration_since(now).saturating_sub(rate.every * (burst - 1));
-        if wait.is_zero() || (!is_check && wait <= PATIENCE) {
-            self.0 = full + rate.every;
+        if is_polite && !wait.is_zero() {
+            return Turn::AskAgain(wait.min(POLITE));
         }
-        wait
+        if wait > PATIENCE {
+            return Turn::Never;
+        }
+        self.0 = full + rate.every;
+        if wait.is_zero() { Turn::Now } else { Turn::At(wait) }
     }
 }
 
@@ -98,48 +96,39 @@ impl Pace {
     pub(super) fn of(account: &Account) -> Arc<Self> {
         static PACES: LazyLock<Mutex<HashMap<Account, Arc<Pace>>>> = LazyLock::new(Mutex::default);
         let mut paces = PACES.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Self(Some(Mutex::default())));
-        Arc::clone(paces.entry(account.clone()).or_insert_with(new))
+        Arc::clone(paces.entry(account.clone()).or_default())
     }
 
     /// Waits until a call may be made.
     ///
     /// # Errors
     /// When that takes too long.
-    pub(super) async fn keep(&self, operation: &'static str, rates: &[Rate]) -> Result<(), CloudError> {
-        for rate in rates {
-            self.keep_one(operation, *rate).await?;
-        }
-        Ok(())
-    }
-
-    async fn keep_one(&self, operation: &'static str, rate: Rate) -> Result<(), CloudError> {
-        let Some(buckets) = &self.0 else { return Ok(()) };
+    pub(super) async fn keep(&self, rate: Rate) -> Result<(), HeldBack> {
+        let began = Instant::now();
         loop {
-            let (wait, is_check) = {
-                let (now, is_check) = (Instant::now(), is_check());
-                let mut buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);
-                (buckets.entry(rate).or_insert_with(|| Bucket(now)).wait(rate, is_check, now), is_check)
+            let now = Instant::now();
+            let waited = now.duration_since(began);
+            let turn = {
+                let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                buckets.entry(rate).or_insert_with(|| Bucket(now)).turn(rate, is_check(), waited, now)
             };
-            if wait.is_zero() {
-                return Ok(());
-            }
-            if wait > PATIENCE {
-                return Err(too_fast(operation, rate));
-            }
-            held().get_or_create(&Held { called: rate.name }).inc_by(wait.as_secs_f64());
-            debug!(called = rate.name, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "call held back");
-            tokio::time::sleep(wait).await;
-            if !is_check {
+            let pause = match turn {
+                Turn::Now => return Ok(()),
+                Turn::Never => return Err(HeldBack(rate.name)),
+                Turn::At(pause) | Turn::AskAgain(pause) => pause,
+            };
+            held().get_or_create(&Held { called: rate.name }).inc_by(pause.as_secs_f64());
+            debug!(
+                called = rate.name,
+                wait_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                "call held back"
+            );
+            tokio::time::sleep(pause).await;
+            if let Turn::At(_) = turn {
                 return Ok(());
             }
         }
     }
-}
-
-fn too_fast(operation: &'static str, rate: Rate) -> CloudError {
-    let message = format!("held back by the operator: AWS takes few {} calls from an account", rate.name);
-    CloudError { operation, resource: String::new(), kind: Kind::Throttled, code: "HeldBack".into(), message }
 }
 
 #[cfg(test)]
@@ -148,45 +137,60 @@ mod tests {
 
     const RATE: Rate = Rate::new("x", Duration::from_secs(1), 4);
 
+    fn at(seconds: u64) -> Turn {
+        Turn::At(Duration::from_secs(seconds))
+    }
+
+    fn ask_again(seconds: u64) -> Turn {
+        Turn::AskAgain(Duration::from_secs(seconds))
+    }
+
     #[test]
     fn so_many_come_at_once_and_then_one_after_the_other() {
         let now = Instant::now();
         let mut bucket = Bucket(now);
-        let waits = [(); 6].map(|()| bucket.wait(RATE, false, now).as_secs());
-        assert_eq!(waits, [0, 0, 0, 0, 1, 2]);
-        assert_eq!(bucket.wait(RATE, false, now + Duration::from_mins(1)).as_secs(), 0, "all has come back");
+        let turns = [(); 6].map(|()| bucket.turn(RATE, false, Duration::ZERO, now));
+        assert_eq!(turns, [Turn::Now, Turn::Now, Turn::Now, Turn::Now, at(1), at(2)]);
+        let later = bucket.turn(RATE, false, Duration::ZERO, now + Duration::from_mins(1));
+        assert_eq!(later, Turn::Now, "all has come back");
     }
 
     #[test]
     fn a_check_leaves_half_to_others_and_takes_no_place_while_it_waits() {
         let now = Instant::now();
         let mut bucket = Bucket(now);
-        let checks = [(); 4].map(|()| bucket.wait(RATE, true, now).as_secs());
-        assert_eq!(checks, [0, 0, 1, 1]);
-        let others = [(); 3].map(|()| bucket.wait(RATE, false, now).as_secs());
-        assert_eq!(others, [0, 0, 1]);
+        let checks = [(); 4].map(|()| bucket.turn(RATE, true, Duration::ZERO, now));
+        assert_eq!(checks, [Turn::Now, Turn::Now, ask_again(1), ask_again(1)]);
+        let others = [(); 3].map(|()| bucket.turn(RATE, false, Duration::ZERO, now));
+        assert_eq!(others, [Turn::Now, Turn::Now, at(1)]);
+    }
+
+    #[test]
+    fn a_check_that_was_polite_for_long_takes_a_place_like_others() {
+        let now = Instant::now();
+        let mut bucket = Bucket(now);
+        let slow = Rate::new("slow", Duration::from_secs(31), 1);
+        assert_eq!(bucket.turn(slow, false, Duration::ZERO, now), Turn::Now);
+        let polite = [Duration::ZERO, POLITE].map(|waited| bucket.turn(slow, true, waited, now));
+        assert_eq!(polite, [ask_again(20), at(31)]);
     }
 
     #[test]
     fn a_place_far_back_is_not_taken() {
         let (now, rate) = (Instant::now(), Rate::new("x", Duration::from_secs(31), 1));
         let mut bucket = Bucket(now);
-        let waits = [(); 4].map(|()| bucket.wait(rate, false, now).as_secs());
-        assert_eq!(waits, [0, 31, 62, 62]);
+        let turns = [(); 4].map(|()| bucket.turn(rate, false, Duration::ZERO, now));
+        assert_eq!(turns, [Turn::Now, at(31), Turn::Never, Turn::Never]);
     }
 
     #[tokio::test]
-    async fn who_would_wait_too_long_is_told_so_and_nobody_waits_when_it_is_off() {
+    async fn who_would_wait_too_long_is_told_so() {
         let account = Account { partition: "aws".into(), region: "eu-west-1".into(), id: "pace".into() };
         let pace = Pace::of(&account);
-        assert!(pace.keep("DeleteApi", &[Rate::API_DELETION]).await.is_ok());
-        let full = async || pace.keep("DeleteApi", &[Rate::new("full", Duration::from_mins(2), 1)]).await;
-        assert!(full().await.is_ok());
-        let told = full().await.unwrap_err();
-        assert_eq!((told.kind, told.operation), (Kind::Throttled, "DeleteApi"));
+        let slow = Rate::new("slow", Duration::from_mins(2), 1);
+        assert_eq!(pace.keep(slow).await, Ok(()));
+        assert_eq!(pace.keep(slow).await, Err(HeldBack("slow")));
+        assert_eq!(pace.keep(RATE).await, Ok(()), "each rate by itself");
         assert!(Arc::ptr_eq(&pace, &Pace::of(&account)), "an account and region has one pace");
-        for _ in 0..100 {
-            assert!(Pace::default().keep("DeleteApi", &[Rate::API_DELETION]).await.is_ok());
-        }
     }
 }

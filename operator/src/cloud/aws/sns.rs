@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::{Subscription, Tag};
-use futures::future::try_join_all;
 use serde_json::json;
 use sumu_contract::Function;
 
 use super::answers::{NoEmptyAnswers, Pages};
 use super::calls::{CallCounter, remembered};
+use super::denials::in_order;
 use super::recent::{KNOWN_FOR, Recent};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
@@ -34,7 +34,7 @@ impl Topics {
     }
 
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<TopicId, TopicState>, CloudError> {
-        let found = try_join_all(TopicId::ALL.iter().map(|id| self.read_one(*id, names))).await?;
+        let found = in_order(TopicId::ALL.iter().map(|id| self.read_one(*id, names))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 

@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
-use futures::future::try_join_all;
 
 use super::answers::NoEmptyAnswers;
 use super::calls::CallCounter;
+use super::denials::in_order;
 use super::recent::{Recent, TAGS_READ_EVERY};
 use super::{absent, deleted, failed, unexpected};
 use crate::cloud::CloudError;
@@ -46,7 +46,7 @@ impl Queues {
     pub(super) async fn read(&self, names: &Names) -> Result<BTreeMap<QueueId, QueueState>, CloudError> {
         // That of subscriptions is looked for by itself, when there can be one.
         let ids = QueueId::ALL.iter().filter(|id| **id != QueueId::SubscriptionsDeadLetters);
-        let found = try_join_all(ids.map(|id| self.read_one(*id, names))).await?;
+        let found = in_order(ids.map(|id| self.read_one(*id, names))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 

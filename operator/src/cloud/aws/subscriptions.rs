@@ -1,14 +1,12 @@
 //! Subscriptions to the messages topic in Amazon SNS, and the permissions that they need in AWS Lambda.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use aws_sdk_sns::types::Subscription;
 use serde_json::Value;
 
 use super::calls::remembered;
 use super::lambda::permission;
-use super::pace::{Pace, Rate};
 use super::recent::{KNOWN_FOR, Recent};
 use super::sns::{dead_letters_arn, listed, sdk_tags};
 use super::{absent, deleted, failed};
@@ -25,7 +23,6 @@ use crate::stack::subscription::{FunctionName, shown};
 pub(super) struct Subscriptions {
     topics: aws_sdk_sns::Client,
     functions: aws_sdk_lambda::Client,
-    pace: Arc<Pace>,
     account: Account,
     /// Attributes by the subscription's ARN, for glances.
     attributes: Recent<Option<AttributesState>>,
@@ -35,14 +32,9 @@ pub(super) struct Subscriptions {
 
 impl Subscriptions {
     /// The clients are those for topics and for functions.
-    pub(super) fn new(
-        topics: aws_sdk_sns::Client,
-        functions: aws_sdk_lambda::Client,
-        pace: Arc<Pace>,
-        account: Account,
-    ) -> Self {
+    pub(super) fn new(topics: aws_sdk_sns::Client, functions: aws_sdk_lambda::Client, account: Account) -> Self {
         let (attributes, leaves) = (Recent::lasting(KNOWN_FOR), Recent::lasting(KNOWN_FOR));
-        Self { topics, functions, pace, account, attributes, leaves }
+        Self { topics, functions, account, attributes, leaves }
     }
 
     /// What a topic of ours has, if it notes that there may be something.
@@ -88,7 +80,6 @@ impl Subscriptions {
     }
 
     async fn read_leave(&self, name: &FunctionName, sid: &str) -> Result<Leave, CloudError> {
-        self.pace.keep("GetPolicy", &[Rate::FUNCTIONS]).await?;
         let call = self.functions.get_policy().function_name(&name.name).set_qualifier(name.qualifier.clone());
         let answer = absent(call.send().await.map_err(failed("GetPolicy", name.to_string())))?;
         let document = Document::parse(answer.and_then(|answer| answer.policy).as_deref().unwrap_or("{}"));
@@ -132,7 +123,6 @@ impl Subscriptions {
     }
 
     async fn permit(&self, function: &FunctionName, permission: &Permission) -> Result<(), CloudError> {
-        self.pace.keep("AddPermission", &[Rate::FUNCTIONS]).await?;
         let call = self
             .functions
             .add_permission()
@@ -154,7 +144,6 @@ impl Subscriptions {
     }
 
     async fn forbid(&self, function: &FunctionName, sid: &str) -> Result<(), CloudError> {
-        self.pace.keep("RemovePermission", &[Rate::FUNCTIONS]).await?;
         let call = self.functions.remove_permission().function_name(&function.name);
         let call = call.set_qualifier(function.qualifier.clone()).statement_id(sid);
         deleted(call.send().await.map_err(failed("RemovePermission", function.to_string())))

@@ -40,6 +40,7 @@ impl Supposed {
                     environment: BTreeMap::new(),
                     dead_letters_arn: None,
                     readiness: Readiness::Ready,
+                    failed_update: None,
                     changed_lately: false,
                     permissions: vec![],
                 };
@@ -50,8 +51,12 @@ impl Supposed {
             (FunctionStep::UpdateCode { name: _, package, architecture }, Some(found)) => {
                 found.code_sha256.clone_from(&package.code_sha256);
                 found.architecture = Some(*architecture);
+                found.failed_update = None;
             }
-            (FunctionStep::UpdateConfiguration { configuration }, Some(found)) => configure(found, configuration),
+            (FunctionStep::UpdateConfiguration { configuration }, Some(found)) => {
+                configure(found, configuration);
+                found.failed_update = None;
+            }
             (FunctionStep::AddPermission { permission, .. }, Some(found)) => found.permissions.push(permission.clone()),
             (FunctionStep::RemovePermission { sid, .. }, Some(found)) => {
                 found.permissions.retain(|permission| permission.sid != *sid);

@@ -24,7 +24,7 @@ impl Supposed {
                     status: "ACTIVE".into(),
                     has_other_stream: false,
                     ttl_attribute: None,
-                    is_protected: table.is_protected,
+                    is_protected: table.is_protected == Some(true),
                     has_recovery: Some(false),
                 };
                 tables.insert(id, state);
@@ -55,7 +55,8 @@ impl Supposed {
                 "UPDATING" => table.ttl_attribute = ttl_attribute.map(ToOwned::to_owned),
                 _ => continue,
             }
-            let has_recovery = table.status == "UPDATING" && wanted.get(id).is_some_and(|table| table.has_recovery);
+            let has_recovery =
+                table.status == "UPDATING" && wanted.get(id).is_some_and(|table| table.has_recovery == Some(true));
             table.has_recovery.get_or_insert(has_recovery);
             // Neither are tags, which a table has from its creation on.
             table.tags.extend(tags.clone());

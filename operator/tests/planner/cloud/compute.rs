@@ -79,6 +79,7 @@ impl World {
             environment: std::collections::BTreeMap::new(),
             dead_letters_arn: None,
             readiness: Readiness::Ready,
+            failed_update: None,
             changed_lately: false,
             permissions: vec![],
         };
@@ -120,6 +121,7 @@ impl World {
     fn work_on_function(&mut self, function: Function, state: &str) {
         let found = self.held.functions.get_mut(&function).unwrap();
         (found.readiness, found.changed_lately) = (Readiness::Busy(state.into()), true);
+        found.failed_update = None;
         self.begin(Work::Function(function), self.pace.function);
         self.begin(Work::Change(function), self.pace.change);
     }

@@ -23,7 +23,7 @@ impl World {
                     stream_arn: table.has_stream.then(|| self.stream_arn(id)),
                     has_other_stream: false,
                     ttl_attribute: None,
-                    is_protected: table.is_protected,
+                    is_protected: table.is_protected == Some(true),
                     has_recovery: Some(false),
                 };
                 self.held.tables.insert(id, state);

@@ -2,6 +2,7 @@
 //! is watched by the cloud in memory itself, at every call of every test here.
 
 use proptest::prelude::*;
+use sumu_operator::stack::name::TableId;
 
 use crate::cloud::{MemoryCloud, Pace};
 use crate::fixtures::stack;
@@ -75,11 +76,20 @@ fn a_protected_table_stays_and_all_else_goes() {
 }
 
 #[test]
-fn a_table_that_somebody_else_has_protected_is_deleted_when_the_spec_does_not_protect_it() {
-    let fixture = stack("");
-    let cloud = settled(&fixture, Pace::SLOW);
-    cloud.change(|world| world.held.tables.values_mut().for_each(|table| table.is_protected = true));
-    empty(&cloud, &fixture.nothing);
+fn a_table_that_somebody_else_has_protected_stays_until_the_spec_says_that_it_may_go() {
+    let silent = stack("");
+    for id in TableId::ALL {
+        let cloud = settled(&silent, Pace::SLOW);
+        cloud.change(|world| world.held.tables.get_mut(id).unwrap().is_protected = true);
+        for _ in 0..40 {
+            pass(&cloud, &silent.nothing);
+        }
+        let plan = look_at(&cloud, &silent.nothing).plan;
+        assert!(plan.steps.is_empty() && plan.waits.len() == 1, "{plan}");
+        assert!(plan.to_string().contains("set spec.connections.deletionProtection to false"), "{plan}");
+        assert!(cloud.held().tables.keys().eq([id]), "the other table stays too");
+        empty(&cloud, &stack("connections: {deletionProtection: false}").nothing);
+    }
 }
 
 #[test]

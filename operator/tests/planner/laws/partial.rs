@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 use sumu_contract::Function;
-use sumu_operator::observed::{Observed, Readiness};
+use sumu_operator::observed::{FailedUpdate, Observed, Readiness};
 use sumu_operator::stack::name::{LogGroupId, QueueId, TableId, TopicId};
 
 use crate::cloud::{Fault, Pace, World};
-use crate::fixtures::stack;
+use crate::fixtures::{stack, with_new_code};
 use crate::laws::{assert_whole, drifted, settled};
 use crate::passes::settle;
 
@@ -127,4 +127,55 @@ fn a_function_that_lambda_has_given_up_on_is_told_and_comes_back_once_somebody_d
     cloud.change(|world| world.held.functions.remove(&Function::Pusher));
     settle(&cloud, &fixture.desired);
     assert_whole(&cloud, &fixture);
+}
+
+#[test]
+fn a_failed_update_of_a_function_is_told_and_after_a_while_made_again_though_all_looks_as_wanted() {
+    let fixture = stack("");
+    let cloud = settled(&fixture, Pace::INSTANT);
+    let fail = |is_young| {
+        cloud.change(|world| {
+            let reason = "the role lacks a right".to_owned();
+            world.held.functions.get_mut(&Function::Pusher).unwrap().failed_update =
+                Some(FailedUpdate { reason, is_young });
+        });
+    };
+    let told = "… AWS has given up on the last update of function pusher: the role lacks a right\n";
+    fail(true);
+    let calls = cloud.calls();
+    let last = (0..3).map(|_| crate::passes::pass(&cloud, &fixture.desired)).last().unwrap();
+    assert_eq!((last.plan.to_string().as_str(), cloud.calls()), (told, calls));
+    assert!(last.plan.waits.iter().all(|wait| !wait.reason.ends_by_itself()));
+
+    fail(false);
+    let pass = crate::passes::pass(&cloud, &fixture.desired);
+    assert_eq!(pass.plan.to_string(), format!("~ function pusher configuration\n{told}"));
+    settle(&cloud, &fixture.desired);
+    assert_eq!(cloud.lines_since(calls), ["~ function pusher configuration"]);
+    assert_whole(&cloud, &fixture);
+}
+
+#[test]
+fn a_failed_update_that_left_the_old_code_holds_up_no_other_function_and_is_one_of_code_again() {
+    let fixture = stack("");
+    let cloud = settled(&fixture, Pace::SLOW);
+    let new = with_new_code(&fixture.stack);
+    let failed = |is_young| Some(FailedUpdate { reason: "the role lacks a right".into(), is_young });
+    cloud.change(|world| {
+        world.held.functions.get_mut(&Function::Pusher).unwrap().failed_update = failed(true);
+    });
+    let calls = cloud.calls();
+    for _ in 0..20 {
+        crate::passes::pass(&cloud, &new);
+    }
+    assert_eq!(
+        cloud.lines_since(calls),
+        ["~ function authorizer code", "~ function routes code", "~ function watchdog code"]
+    );
+    cloud.change(|world| {
+        world.held.functions.get_mut(&Function::Pusher).unwrap().failed_update = failed(false);
+    });
+    let calls = cloud.calls();
+    settle(&cloud, &new);
+    assert_eq!(cloud.lines_since(calls), ["~ function pusher code"]);
 }

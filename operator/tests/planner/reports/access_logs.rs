@@ -104,7 +104,7 @@ fn what_keeps_a_stack_from_logging_is_an_event_once() {
     for _ in 0..SETTLED + 6 {
         let pass = pass(&cloud, &desired);
         let endpoints = endpoints();
-        let words = Context { endpoints: &endpoints, now: NOON };
+        let words = Context { endpoints: &endpoints, now: NOON, was_settled: false };
         let next = status(&fixture.stack, Progress::Passed(&pass, &desired), &words);
         told.extend(events(&fixture.stack, &next, false));
         fixture.stack.status = Some(next);

@@ -1,8 +1,10 @@
 //! The conditions, and when they turn.
 
 use insta::assert_snapshot;
+use sumu_contract::Function;
 use sumu_operator::cloud::{CloudError, Kind};
 use sumu_operator::converge::StepFailure;
+use sumu_operator::observed::FailedUpdate;
 use sumu_operator::plan::Part;
 use sumu_operator::stack::Invalid;
 use sumu_operator::stack::name::{OWNER_TAG, QueueId};
@@ -24,6 +26,22 @@ fn a_settled_stack_is_ready_in_all_its_parts() {
         assert_eq!(condition(&status, part.as_str()).status, True, "{}", part.as_str());
     }
     assert_eq!(status.conditions.len(), 1 + Part::ALL.len());
+}
+
+#[test]
+fn a_stack_with_a_failed_update_of_a_function_is_not_ready_and_says_awss_reason() {
+    let mut fixture = stack("");
+    let (cloud, _) = after_passes(&fixture, Pace::INSTANT, SETTLED);
+    cloud.change(|world| {
+        let function = world.held.functions.get_mut(&Function::Routes).unwrap();
+        let reason = "The role lacks a right".to_owned();
+        function.failed_update = Some(FailedUpdate { reason, is_young: false });
+    });
+    let last = pass(&cloud, &fixture.desired);
+    let status = report_pass(&mut fixture, &last, LATER);
+    let told = "AWS has given up on the last update of function routes: The role lacks a right";
+    assert_eq!(ready(&status), (False, "Failed", format!("Functions: {told}").as_str()));
+    assert_eq!(condition(&status, "Functions").message, told);
 }
 
 #[test]

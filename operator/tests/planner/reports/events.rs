@@ -14,7 +14,7 @@ use crate::passes::{look_at, pass};
 /// The events of one report, which becomes the object's status.
 fn told(fixture: &mut Fixture, progress: Progress<'_>, was_settled: bool) -> Vec<Occurrence> {
     let endpoints = endpoints();
-    let words = Context { endpoints: &endpoints, now: LATER };
+    let words = Context { endpoints: &endpoints, now: LATER, was_settled };
     let next = status(&fixture.stack, progress, &words);
     let told = events(&fixture.stack, &next, was_settled);
     fixture.stack.status = Some(next);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::aws::{ACCOUNT, REGION};
+use crate::aws::ACCOUNT;
 use crate::gateway::call::{Call, Service};
 use crate::gateway::facts::{Right, last};
 
@@ -12,18 +12,18 @@ pub(super) fn rights(call: &Call) -> Vec<Right> {
         Service::ApiGateway => {
             // ARNs do not tell the version of the API.
             let path = call.path.trim_start_matches("/v2");
-            vec![(format!("apigateway:{}", call.method), arn("apigateway", "", path))]
+            vec![(format!("apigateway:{}", call.method), arn(call, "apigateway", "", path))]
         }
         Service::Lambda => of_function(call),
         Service::DynamoDb => of_table(call),
         Service::Sqs => {
             let queue = last(first(call, &["QueueUrl", "QueueName"]));
-            with_tags(call, "sqs", "TagQueue", &["tags"], arn("sqs", ACCOUNT, queue))
+            with_tags(call, "sqs", "TagQueue", &["tags"], arn(call, "sqs", ACCOUNT, queue))
         }
         Service::Logs => {
             let named = first(call, &["resourceArn", "logGroupName", "logGroupNamePrefix"]);
             let group = named.split_once("log-group:").map_or(named, |(_, group)| group);
-            let group = arn("logs", ACCOUNT, &format!("log-group:{}", group.trim_end_matches(":*")));
+            let group = arn(call, "logs", ACCOUNT, &format!("log-group:{}", group.trim_end_matches(":*")));
             with_tags(call, "logs", "TagResource", &["tags"], group)
         }
         Service::Route53 => {
@@ -35,7 +35,7 @@ pub(super) fn rights(call: &Call) -> Vec<Right> {
         }
         Service::Sns => {
             let named = first(call, &["TopicArn", "TargetArn", "ResourceArn", "SubscriptionArn", "Name"]);
-            let topic = if named.starts_with("arn:") { named.to_owned() } else { arn("sns", ACCOUNT, named) };
+            let topic = if named.starts_with("arn:") { named.to_owned() } else { arn(call, "sns", ACCOUNT, named) };
             with_tags(call, "sns", "TagResource", &["Tags.member.1.Key"], topic)
         }
         Service::Sts if call.operation == "GetCallerIdentity" => Vec::new(),
@@ -45,7 +45,7 @@ pub(super) fn rights(call: &Call) -> Vec<Right> {
 
 /// Batches and transactions need rights to each table that they are about.
 fn of_table(call: &Call) -> Vec<Right> {
-    let table = |named: &str| arn("dynamodb", ACCOUNT, &format!("table/{}", table(named)));
+    let table = |named: &str| arn(call, "dynamodb", ACCOUNT, &format!("table/{}", table(named)));
     let input = call.input();
     match call.operation.as_str() {
         operation @ ("BatchGetItem" | "BatchWriteItem") => {
@@ -71,17 +71,29 @@ fn of_table(call: &Call) -> Vec<Right> {
     }
 }
 
+/// The function of an event source that is to be made. Of one that is there only its id is told.
+pub(super) fn function_of_source(call: &Call) -> Option<String> {
+    let named = call.text("FunctionName");
+    let is_arn = named.starts_with("arn:");
+    (call.operation == "CreateEventSourceMapping")
+        .then(|| if is_arn { named.to_owned() } else { arn(call, "lambda", ACCOUNT, &format!("function:{named}")) })
+}
+
 fn of_function(call: &Call) -> Vec<Right> {
     let action = if call.operation == "Invoke" { "InvokeFunction" } else { &call.operation };
     let named = if call.id(0).is_empty() { call.text("FunctionName") } else { call.id(0) };
-    let source =
-        arn("lambda", ACCOUNT, &format!("event-source-mapping:{}", if call.id(0).is_empty() { "*" } else { named }));
+    let source = arn(
+        call,
+        "lambda",
+        ACCOUNT,
+        &format!("event-source-mapping:{}", if call.id(0).is_empty() { "*" } else { named }),
+    );
     let resource = match call.operation.as_str() {
         // Neither has a resource; the first is narrowed by a condition on the function.
         "CreateEventSourceMapping" | "ListEventSourceMappings" | "ListFunctions" => "*".to_owned(),
         operation if operation.ends_with("EventSourceMapping") => source.clone(),
         _ if named.starts_with("arn:") => named.to_owned(),
-        _ => arn("lambda", ACCOUNT, &format!("function:{named}")),
+        _ => arn(call, "lambda", ACCOUNT, &format!("function:{named}")),
     };
     let mut rights = vec![(format!("lambda:{action}"), resource.clone())];
     if has_tags(call, &["Tags"]) && call.operation.starts_with("Create") {
@@ -124,8 +136,8 @@ fn table(named: &str) -> &str {
     named.split_once(":table/").map_or(named, |(_, table)| table)
 }
 
-fn arn(service: &str, account: &str, resource: &str) -> String {
-    format!("arn:aws:{service}:{REGION}:{account}:{resource}")
+fn arn(call: &Call, service: &str, account: &str, resource: &str) -> String {
+    format!("arn:aws:{service}:{}:{account}:{resource}", call.region)
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //! else everything.
 //!
 //! A function is known by its access key: the testbed's emulator gives each one of its own (`tests/testbed/emulator.py`).
+//! Conditions count as met, but for that on the function of an event source that is made.
 
 use futures::FutureExt;
 
 use super::Found;
-use super::actions::rights;
-use super::rights::{allows, has};
+use super::actions::{function_of_source, rights};
+use super::rights::{all_allow, has};
 use crate::aws::ACCOUNT;
 use crate::gateway::call::{Call, Service};
 use crate::gateway::facts::Facts;
@@ -67,8 +68,9 @@ async fn function(call: &Call, facts: &Facts) -> Found {
 fn caller(call: &Call, facts: &Facts) -> Option<Refusal> {
     let mut memory = facts.memory();
     let (policy, used) = memory.callers.get_mut(&call.caller)?;
+    let function = function_of_source(call);
     for (action, resource) in rights(call) {
-        if !allows(policy, &action, &resource) {
+        if !all_allow([&*policy], &action, &resource, function.as_deref()) {
             return Some(denial(call, &format!("{0}/{0}", call.caller), &action, &resource));
         }
         used.insert(action);

@@ -63,7 +63,7 @@ async fn tags(call: &Call, facts: &Facts, answer: Answer) -> Result<Answer> {
         if !facts.memory().apis_tagged.contains(&id) {
             continue;
         }
-        let arn = format!("arn:aws:apigateway:{}::/apis/{id}", crate::aws::REGION);
+        let arn = format!("arn:aws:apigateway:{}::/apis/{id}", facts.region);
         if let Some(found) = asked(facts.gateway.get_tags().resource_arn(arn).send().await)? {
             api["tags"] = serde_json::to_value(found.tags.unwrap_or_default())?;
             is_changed = true;

@@ -12,6 +12,15 @@ const ALL: Rate = (10.0, 40.0);
 const FUNCTION_READS: Rate = (100.0, 100.0);
 const FUNCTIONS: Rate = (15.0, 15.0);
 const LOG_GROUPS: Rate = (10.0, 10.0);
+const TABLE_TAGS: Rate = (10.0, 10.0);
+/// Of each of the two.
+const TABLE_TAGGING: Rate = (5.0, 5.0);
+const TABLE_BACKUPS: Rate = (10.0, 10.0);
+const QUEUE_TAGS: Rate = (30.0, 30.0);
+const TOPICS: Rate = (30.0, 30.0);
+/// Of each of the three.
+const TOPIC_TAGS: Rate = (10.0, 10.0);
+const ZONES: Rate = (5.0, 5.0);
 const DEPLOYMENTS: Rate = (1.0 / 5.0, 1.0);
 /// Of each of the three.
 const DOMAINS: Rate = (1.0 / 30.0, 1.0);
@@ -49,7 +58,43 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         operations: &LOG_CALLS,
         act: Act::RefuseAtOnce(of_logs),
     },
+    Rule {
+        name: "table-rate",
+        says: "An account makes 10 ListTagsOfResource, 10 DescribeContinuousBackups, 5 TagResource and 5 UntagResource a second.",
+        source: "DynamoDB API Reference: ListTagsOfResource, TagResource, UntagResource, DescribeContinuousBackups",
+        service: Service::DynamoDb,
+        operations: &["ListTagsOfResource", "TagResource", "UntagResource", "DescribeContinuousBackups"],
+        act: Act::RefuseAtOnce(of_tables),
+    },
+    Rule {
+        name: "queue-rate",
+        says: "An account makes 30 calls a second about the tags of queues.",
+        source: "SQS Developer Guide, cost allocation tags: tagging actions",
+        service: Service::Sqs,
+        operations: &["TagQueue", "UntagQueue", "ListQueueTags"],
+        act: Act::RefuseAtOnce(of_queues),
+    },
+    Rule {
+        name: "topic-rate",
+        says: "An account makes 10 calls a second of each kind about tags, and 30 of each of CreateTopic, DeleteTopic and \
+               ListSubscriptionsByTopic.",
+        source: "Amazon SNS endpoints and quotas: API requests",
+        service: Service::Sns,
+        operations: &TOPIC_CALLS,
+        act: Act::RefuseAtOnce(of_topics),
+    },
+    Rule {
+        name: "zone-rate",
+        says: "An account makes 5 calls a second.",
+        source: "Route 53 Developer Guide, quotas: API requests",
+        service: Service::Route53,
+        operations: &[],
+        act: Act::RefuseAtOnce(of_zones),
+    },
 ];
+
+const TOPIC_CALLS: [&str; 6] =
+    ["CreateTopic", "DeleteTopic", "ListSubscriptionsByTopic", "TagResource", "UntagResource", "ListTagsForResource"];
 
 /// Whether a call is within its rates. A rate that it is beyond has been asked all the same.
 fn is_within(facts: &Facts, rates: &[(&'static str, Rate)]) -> bool {
@@ -86,4 +131,34 @@ fn of_functions(call: &Call, facts: &Facts) -> Option<Refusal> {
 fn of_logs(call: &Call, facts: &Facts) -> Option<Refusal> {
     let kind = LOG_CALLS.into_iter().find(|known| *known == call.operation)?;
     (!is_within(facts, &[(kind, LOG_GROUPS)])).then(|| Refusal::new(400, "ThrottlingException", "Rate exceeded"))
+}
+
+fn of_tables(call: &Call, facts: &Facts) -> Option<Refusal> {
+    let rate = match call.operation.as_str() {
+        "TagResource" => ("table TagResource", TABLE_TAGGING),
+        "UntagResource" => ("table UntagResource", TABLE_TAGGING),
+        "DescribeContinuousBackups" => ("table backups", TABLE_BACKUPS),
+        _ => ("table tags", TABLE_TAGS),
+    };
+    let says = "Rate of requests exceeds the allowed throughput.";
+    (!is_within(facts, &[rate])).then(|| Refusal::new(400, "ThrottlingException", says))
+}
+
+fn of_queues(_: &Call, facts: &Facts) -> Option<Refusal> {
+    (!is_within(facts, &[("queue tags", QUEUE_TAGS)]))
+        .then(|| Refusal::new(403, "RequestThrottled", "Request is throttled."))
+}
+
+fn of_topics(call: &Call, facts: &Facts) -> Option<Refusal> {
+    let kind = TOPIC_CALLS.into_iter().find(|known| *known == call.operation)?;
+    let rate = if kind.contains("Tag") { TOPIC_TAGS } else { TOPICS };
+    (!is_within(facts, &[(kind, rate)])).then(throttling)
+}
+
+fn of_zones(_: &Call, facts: &Facts) -> Option<Refusal> {
+    (!is_within(facts, &[("zones", ZONES)])).then(throttling)
+}
+
+fn throttling() -> Refusal {
+    Refusal::new(400, "Throttling", "Rate exceeded")
 }

@@ -16,11 +16,17 @@ const KNOWN_FOR: Duration = Duration::from_secs(1);
 /// Whether Lambda can assume a role: it is there, long enough, and trusts Lambda.
 pub(super) async fn is_assumable(facts: &Facts, role_arn: &str) -> Result<bool> {
     let name = last(role_arn);
-    let Some(answer) = asked(facts.iam.get_role().role_name(name).send().await)? else { return Ok(false) };
-    let trust = answer.role.and_then(|role| role.assume_role_policy_document).unwrap_or_default();
+    let Some(trust) = trust(facts, role_arn).await? else { return Ok(false) };
     let made = facts.memory().roles_made.get(name).copied();
     let has_spread = made.is_none_or(|made| made.elapsed() >= facts.pace.role);
-    Ok(has_spread && decoded(&trust).contains("lambda.amazonaws.com"))
+    Ok(has_spread && trust.contains("lambda.amazonaws.com"))
+}
+
+/// The trust policy of a role; nothing when there is no such role.
+pub(super) async fn trust(facts: &Facts, role_arn: &str) -> Result<Option<String>> {
+    let answer = asked(facts.iam.get_role().role_name(last(role_arn)).send().await)?;
+    let document = answer.map(|answer| answer.role.and_then(|role| role.assume_role_policy_document));
+    Ok(document.map(|document| decoded(document.as_deref().unwrap_or_default())))
 }
 
 /// Whether a role may do something with a resource, as the emulator has its policies now.
@@ -76,7 +82,7 @@ fn is_allowed(facts: &Facts, role: &str, policies: &Policies, action: &str, reso
         let put = memory.policies_put.get(&(role.to_owned(), name.clone()));
         put.filter(|put| put.at.elapsed() < facts.pace.policy).map_or(document, |put| &put.before)
     });
-    policies.has_managed || all_allow(in_force, action, resource)
+    policies.has_managed || all_allow(in_force, action, resource, None)
 }
 
 /// IAM hands documents out percent-encoded.
@@ -84,17 +90,21 @@ fn decoded(document: &str) -> String {
     percent_decode_str(document).decode_utf8_lossy().into_owned()
 }
 
-/// Whether a policy allows something and denies it nowhere. Conditions count as met.
-pub(crate) fn allows(document: &Value, action: &str, resource: &str) -> bool {
-    all_allow([document], action, resource)
-}
-
-/// The same of policies together.
-fn all_allow<'a>(documents: impl IntoIterator<Item = &'a Value>, action: &str, resource: &str) -> bool {
+/// Whether policies together allow something and deny it nowhere. Conditions count as met, but for that on the function of
+/// an event source where this is known.
+pub(super) fn all_allow<'a>(
+    documents: impl IntoIterator<Item = &'a Value>,
+    action: &str,
+    resource: &str,
+    function: Option<&str>,
+) -> bool {
     let covers = |statement: &&Value| {
         let actions = texts(&statement["Action"]);
         let resources = texts(&statement["Resource"]);
-        actions.iter().any(|pattern| matches(&pattern.to_lowercase(), &action.to_lowercase()))
+        let functions = texts(&statement["Condition"]["ArnLike"]["lambda:FunctionArn"]);
+        let is_met = |arn: &str| functions.is_empty() || functions.iter().any(|pattern| matches(pattern, arn));
+        function.is_none_or(is_met)
+            && actions.iter().any(|pattern| matches(&pattern.to_lowercase(), &action.to_lowercase()))
             && resources.iter().any(|pattern| matches(pattern, resource))
     };
     let statements = documents.into_iter().flat_map(|document| items(&document["Statement"]));
@@ -102,7 +112,7 @@ fn all_allow<'a>(documents: impl IntoIterator<Item = &'a Value>, action: &str, r
     effects.iter().any(|effect| **effect == "Allow") && !effects.iter().any(|effect| **effect == "Deny")
 }
 
-fn items(value: &Value) -> &[Value] {
+pub(super) fn items(value: &Value) -> &[Value] {
     match value {
         Value::Array(items) => items,
         Value::Null => &[],

@@ -1,8 +1,8 @@
-//! IAM: limits that the emulator does not hold.
+//! IAM: limits that the emulator does not hold, and the one condition of trust that the operator has to meet.
 
 use futures::FutureExt;
 
-use super::{Found, asked, refuse};
+use super::{Found, asked, refuse, rights};
 use crate::gateway::call::{Call, Service};
 use crate::gateway::facts::Facts;
 use crate::gateway::rule::{Act, Rule};
@@ -34,6 +34,14 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         service: Service::Iam,
         operations: &["CreateRole", "UpdateAssumeRolePolicy"],
         act: Act::Refuse(|call, _| async move { trust(call) }.boxed()),
+    },
+    Rule {
+        name: "role-external-id",
+        says: "A role whose trust policy asks for an external id is assumed with this one only.",
+        source: "IAM User Guide, Access to AWS accounts owned by third parties; IAM and AWS STS condition keys: sts:ExternalId",
+        service: Service::Sts,
+        operations: &["AssumeRole"],
+        act: Act::Refuse(|call, facts| external_id(call, facts).boxed()),
     },
 ];
 
@@ -73,4 +81,21 @@ fn trust(call: &Call) -> Found {
     let single = document["Statement"].is_object() && document["Statement"]["Principal"] != serde_json::Value::Null;
     let all = !statements.is_empty() && statements.iter().all(|one| !one["Principal"].is_null());
     if single || all { Ok(None) } else { refuse(400, "MalformedPolicyDocument", "Missing required field Principal") }
+}
+
+async fn external_id(call: &Call, facts: &Facts) -> Found {
+    let arn = call.text("RoleArn");
+    // What the emulator does not know counts as trusting everybody.
+    let Some(trust) = rights::trust(facts, arn).await? else { return Ok(None) };
+    let trust: serde_json::Value = serde_json::from_str(&trust).unwrap_or_default();
+    let statements = rights::items(&trust["Statement"]);
+    let asks_for = |statement: &serde_json::Value| {
+        statement["Condition"]["StringEquals"]["sts:ExternalId"].as_str().map(ToOwned::to_owned)
+    };
+    let given = call.text("ExternalId");
+    if statements.is_empty() || statements.iter().any(|one| asks_for(one).is_none_or(|wanted| wanted == given)) {
+        return Ok(None);
+    }
+    let message = format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}", call.caller);
+    refuse(403, "AccessDenied", message)
 }

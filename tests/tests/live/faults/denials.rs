@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Injected, When};
 use sumu_tests::gateway::wire::Answer;
-use sumu_tests::stack::condition;
-use sumu_tests::{Context, Result, ensure, ensure_eq};
+use sumu_tests::stack::{SETTLED_WITHIN, Stack, condition};
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
 use super::common::ensure_says;
 use super::whole::{ask_for_a_look, becomes_whole, inject, inject_one, told};
@@ -144,6 +144,80 @@ fn a_role_that_may_not_be_assumed_is_told_asked_for_once_a_minute_and_works_once
         fault.end();
         // It may be asked for in a minute only, and the operator looks ever more seldom.
         scene.stack.ready_within(Duration::from_mins(4)).await?;
+        becomes_whole(scene, 0).await
+    })
+}
+
+#[test]
+#[ignore = "slow: make test-faults"]
+fn ten_stacks_with_refused_credentials_ask_sts_once_a_minute_between_them_and_get_there_once_they_are_good()
+-> Result<()> {
+    const INVALID: &str = "The security token included in the request is invalid.";
+    scene("tenrefused").play_from_the_start(async |scene| {
+        let refuse = Act::refuse(403, "InvalidClientTokenId", INVALID);
+        let fault = inject_one(scene, Service::Sts, "GetCallerIdentity", When::Always, refuse);
+        let began = Instant::now();
+        let mut all = Vec::new();
+        for number in 1..10 {
+            let mut manifest = scene.manifest().clone();
+            manifest["metadata"]["name"] = format!("other-{number}").into();
+            all.push(Stack::apply(scene.testbed, &manifest).await?);
+        }
+        scene.apply().await?;
+        all.push(scene.stack.clone());
+        // Each change of the spec is a reason to try again at once, and hears the same.
+        for memory in [320, 384, 448] {
+            for stack in &all {
+                stack.patch(&json!({"spec": {"functions": {"memoryMiB": memory}}})).await?;
+            }
+            for stack in &all {
+                eventually(SETTLED_WITHIN, "the refusal to be told", async || {
+                    let object = stack.object().await?;
+                    ensure_eq!(object["status"]["observedGeneration"], object["metadata"]["generation"], "generation");
+                    ensure_says(&object, "Ready", "AccessDenied", &["GetCallerIdentity", INVALID])
+                })
+                .await?;
+            }
+        }
+        let (asked, minutes) = (fault.hits(), began.elapsed().as_secs() / 60);
+        ensure!((1..=1 + minutes).contains(&asked), "asked {asked} times in {minutes} minutes");
+        ensure!(scene.inventory().await?.is_empty(), "something was made without credentials");
+        all.pop();
+        for other in all {
+            other.delete().await?;
+            other.gone().await?;
+        }
+        fault.end();
+        scene.stack.ready_within(Duration::from_mins(4)).await?;
+        becomes_whole(scene, 0).await
+    })
+}
+
+#[test]
+#[ignore = "slow: make test-faults"]
+fn rights_that_are_missing_in_several_services_are_told_together() -> Result<()> {
+    scene("several").play_from_the_start(async |scene| {
+        let denied = [READS[1], READS[3], READS[5]];
+        let faults = denied.map(|(service, operation, status, code)| {
+            inject_one(scene, service, operation, When::Always, Act::refuse(status, code, DENIED))
+        });
+        let found =
+            inject_one(scene, Service::Sqs, "GetQueueUrl", When::Always, Act::refuse(403, "AccessDenied", DENIED));
+        scene.apply().await?;
+        let words = ["GetQueueUrl", DENIED, "denied too: GetRole, GetFunction"];
+        let object = told(scene, "Ready", "AccessDenied", &words).await?;
+        let message = condition(&object, "Ready").context("no Ready")?["message"].clone();
+        // The next look says the same, word for word: no condition changes for nothing.
+        scene.stack.patch(&json!({"spec": {"functions": {"memoryMiB": 320}}})).await?;
+        let object = scene
+            .until("the next look", |object| {
+                ensure_eq!(object["status"]["observedGeneration"], object["metadata"]["generation"], "generation");
+                Ok(())
+            })
+            .await?;
+        ensure_eq!(condition(&object, "Ready").context("no Ready")?["message"], message, "what it says");
+        ensure!(scene.inventory().await?.is_empty(), "something was made");
+        faults.iter().chain([&found]).for_each(Injected::end);
         becomes_whole(scene, 0).await
     })
 }

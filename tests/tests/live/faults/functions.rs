@@ -1,14 +1,17 @@
 //! Lambda is at work on a function or an event source, and takes no other change meanwhile.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_lambda::primitives::Blob;
 use serde_json::json;
+use sumu_tests::gateway::call::Service;
+use sumu_tests::gateway::fault::{Act, Fault};
 use sumu_tests::gateway::{Gateway, Pace};
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::{Context, Result, ensure, ensure_eq, eventually, workspace};
 
-use super::common::{behind, is_whole, says, seen};
+use super::common::{behind, calls, inject, is_whole, says, seen};
+use super::whole::ask_for_a_look;
 use crate::scene::{Scene, names_begin, scene};
 
 const SLOWLY: Duration = Duration::from_secs(5);
@@ -80,5 +83,42 @@ fn an_event_source_that_is_stuck_keeps_its_function_role_and_queues_until_it_is_
             ensure!(count <= early, "{count} of {operation} while event sources were there");
         }
         Ok(())
+    })
+}
+
+#[test]
+#[ignore = "slow: make test-faults"]
+fn a_failed_update_of_a_function_is_told_with_lambdas_reason_and_made_again_after_a_minute() -> Result<()> {
+    scene("failedupdate").play(async |scene| {
+        let updates = |scene: &Scene| seen(scene.testbed.aws().gateway(), scene, "UpdateFunctionConfiguration");
+        let before = updates(scene).len();
+        let failed = Act::rewrite(|answer| {
+            answer["Configuration"]["LastUpdateStatus"] = "Failed".into();
+            answer["Configuration"]["LastUpdateStatusReason"] =
+                "The role lacks a right (Service: Kms; Request ID: 6f0c-1; Proxy: null)".into();
+        });
+        let name = format!("{}-routes", names_begin(&scene.status)?);
+        let fault = inject(scene, Fault::of(calls(Service::Lambda, "GetFunction"), failed).about(&name));
+        let began = Instant::now();
+        ask_for_a_look(scene).await?;
+        let told = "AWS has given up on the last update of function routes: The role lacks a right";
+        let object = says(scene, "Functions", "Failed", &[told]).await?;
+        ensure!(!object["status"].to_string().contains("6f0c-1"), "a request's id is told: {}", object["status"]);
+        // All of it reads as wanted, and another look is no reason to try again sooner.
+        ask_for_a_look(scene).await?;
+        let mut tried = Vec::new();
+        eventually(Duration::from_mins(3), "two more updates", async || {
+            tried = updates(scene).split_off(before);
+            ensure!(tried.len() >= 2, "tried {} times", tried.len());
+            Ok(())
+        })
+        .await?;
+        let times = [began, tried[0].at, tried[1].at];
+        let rests: Vec<u64> = times.windows(2).map(|two| (two[1] - two[0]).as_secs()).collect();
+        ensure!(rests.iter().all(|rest| *rest >= 59), "it rested for {rests:?} seconds");
+        says(scene, "Functions", "Failed", &[told]).await?;
+        fault.end();
+        scene.ready().await?;
+        is_whole(scene).await
     })
 }

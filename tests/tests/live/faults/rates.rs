@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use sumu_tests::gateway::Pace;
 use sumu_tests::gateway::call::Service;
+use sumu_tests::gateway::rule::all as rules;
+use sumu_tests::gateway::{Gateway, Pace};
 use sumu_tests::stack::{self, Stack};
 use sumu_tests::{Result, ensure, ensure_eq};
 
@@ -46,7 +47,7 @@ fn several_stacks_share_what_api_gateway_takes_and_all_get_there() -> Result<()>
             let done = seen(&gateway, scene, operation).iter().filter(|seen| seen.status < 300).count();
             ensure_eq!(done, STACKS, "{operation}, one a stack");
         }
-        ensure!(refused * 10 <= calls.len(), "{refused} of {} calls were refused: it does not hold back", calls.len());
+        ensure!(refused * 5 <= calls.len(), "{refused} of {} calls were refused: it does not hold back", calls.len());
         ensure!(gateway.count("api-rate") > 0, "the rate was never reached");
         let left = scene.inventory().await?;
         ensure!(left.is_empty(), "left in AWS:\n{left}");
@@ -62,6 +63,12 @@ const AMONG_OTHERS: Duration = Duration::from_mins(6);
 
 /// What an account may call in ten seconds, beside the 40 that it may call at once.
 const IN_TEN_SECONDS: usize = 100;
+
+/// The rules about rates that have refused something, with how often.
+pub fn refused_for_rates(gateway: &Gateway) -> Vec<(&'static str, u64)> {
+    let rates = rules().filter(|rule| rule.name.ends_with("-rate"));
+    rates.map(|rule| (rule.name, gateway.count(rule.name))).filter(|(_, count)| *count > 0).collect()
+}
 
 #[test]
 #[ignore = "slow: make test-faults"]
@@ -87,8 +94,7 @@ fn an_operator_that_holds_back_is_never_refused_at_the_rates_of_aws() -> Result<
         }
         let calls: Vec<_> =
             gateway.seen(scene.key()).into_iter().filter(|seen| seen.service == Service::ApiGateway).collect();
-        let refusals = ["api-rate", "function-rate"].map(|rule| gateway.count(rule));
-        ensure_eq!(refusals, [0, 0], "calls that were too many");
+        ensure_eq!(refused_for_rates(&gateway), [], "calls that were too many");
         let most = calls.iter().map(|first| {
             let window = first.at..first.at + Duration::from_secs(10);
             calls.iter().filter(|seen| window.contains(&seen.at)).count()

@@ -1,18 +1,21 @@
 //! One stack's life in three chapters, with a kill in each.
 
 use futures::FutureExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
+use sumu_tests::aws::{ACCOUNT, REGION};
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Hold, Injected, When};
 use sumu_tests::kubernetes::proxy::{HeldWrite, Proxy, Write};
 use sumu_tests::poll::{PATIENCE, within};
 use sumu_tests::stack::SETTLED_WITHIN;
-use sumu_tests::{Context, Result, ensure, eventually};
+use sumu_tests::{Context, Result, ensure, ensure_eq, eventually};
 
+use crate::consumers::Team;
 use crate::scene::{Scene, change_of_every_part, ensure_complete, ensure_complete_but};
 
-/// What the change adds: the queue for departures, what feeds the watchdog from it, and the log group of access logs.
-const CHANGED: [(&str, usize); 3] = [("event source", 4), ("log group", 5), ("queue", 8)];
+/// What the change adds: the queue for departures, what feeds the watchdog from it, the log group of access logs, a
+/// subscription with its dead-letter queue, and what feeds the team's function.
+const CHANGED: [(&str, usize); 4] = [("event source", 5), ("log group", 5), ("queue", 9), ("subscription", 2)];
 
 /// Between what the operator is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +62,10 @@ pub struct Page {
 impl Chapter {
     pub const ALL: [Self; 3] = [Self::Creation, Self::Update, Self::Deletion];
 
-    async fn begin(self, scene: &mut Scene) -> Result<()> {
+    async fn begin(self, scene: &mut Scene, team: &Team) -> Result<()> {
         match self {
             Self::Creation => scene.apply().await,
-            Self::Update => scene.stack.patch(&json!({ "spec": change_of_every_part() })).await,
+            Self::Update => scene.stack.patch(&json!({ "spec": change(team) })).await,
             Self::Deletion => scene.stack.delete().await,
         }
     }
@@ -76,8 +79,10 @@ impl Chapter {
     }
 
     /// Looks with AWS's own lists.
-    async fn ensure_right(self, scene: &Scene) -> Result<()> {
+    async fn ensure_right(self, scene: &Scene, team: &Team) -> Result<()> {
         let inventory = scene.inventory().await?;
+        let fed = usize::from(self == Self::Update);
+        ensure_eq!(team.fed(scene).await?, fed, "what feeds the team's function");
         match self {
             Self::Creation => ensure_complete(&inventory),
             Self::Update => ensure_complete_but(&inventory, &CHANGED),
@@ -87,6 +92,27 @@ impl Chapter {
             }
         }
     }
+}
+
+/// One edit that touches every kind of part, and gives a team the stack's messages.
+fn change(team: &Team) -> Value {
+    let mut change = change_of_every_part();
+    change["messages"] = json!({
+        "subscriptions": [{"protocol": "sqs", "endpoint": team.outbox_arn()}],
+        "consumers": [{"functionArn": team.arn}],
+    });
+    change
+}
+
+/// A team whose function may receive from whatever queues the stack will have.
+async fn team(scene: &Scene) -> Result<Team> {
+    let team = Team::of(scene, "team", 30).await?;
+    let queues = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}*", scene.prefix());
+    let receive = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"];
+    let statement = json!({"Effect": "Allow", "Action": receive, "Resource": queues});
+    let policy = json!({"Version": "2012-10-17", "Statement": [statement]});
+    team.backend.allow(&team.name, &policy.to_string()).await?;
+    Ok(team)
 }
 
 /// Holds the answer of one write.
@@ -154,16 +180,18 @@ pub async fn live(scene: &mut Scene, proxy: Option<&Proxy>, moments: [Moment; 3]
     if let Some(proxy) = proxy {
         scene.operate_with(proxy.kubeconfig())?;
     }
+    let team = team(scene).await?;
     let mut pages = Vec::new();
     for (chapter, moment) in Chapter::ALL.into_iter().zip(moments) {
         let before = writes(scene).len();
         let trap = Trap::set(scene, proxy, moment);
-        let result = play(scene, chapter, &trap).await;
+        let result = play(scene, chapter, &trap, &team).await;
         let killed_at = trap.hit();
         trap.open();
         result.with_context(|| format!("{chapter:?}, killed at {killed_at:?} ({moment:?})"))?;
         pages.push(Page { chapter, killed_at, writes: writes(scene).split_off(before) });
     }
+    team.leave().await?;
     Ok(pages)
 }
 
@@ -172,7 +200,7 @@ pub async fn live(scene: &mut Scene, proxy: Option<&Proxy>, moments: [Moment; 3]
 pub async fn live_with_a_late_call(scene: &mut Scene, moment: Moment) -> Result<Page> {
     let chapter = Chapter::Creation;
     let trap = Trap::of_aws(scene, moment, Act::Late);
-    chapter.begin(scene).await?;
+    scene.apply().await?;
     tokio::select! {
         () = trap.reached() => {}
         over = chapter.over(scene) => over?,
@@ -191,19 +219,20 @@ pub async fn live_with_a_late_call(scene: &mut Scene, moment: Moment) -> Result<
             Ok(())
         })
         .await?;
-        let right = eventually(SETTLED_WITHIN, "one of everything", async || chapter.ensure_right(scene).await);
+        let right =
+            eventually(SETTLED_WITHIN, "one of everything", async || ensure_complete(&scene.inventory().await?));
         right.await.context(what)?;
     }
     trap.open();
-    chapter.ensure_right(scene).await?;
+    ensure_complete(&scene.inventory().await?)?;
     // What the late call has made twice may be what clients used so far.
     scene.ready().await?;
     scene.connect("alice").await?.ping().await?;
     Ok(Page { chapter, killed_at, writes: writes(scene) })
 }
 
-async fn play(scene: &mut Scene, chapter: Chapter, trap: &Trap) -> Result<()> {
-    chapter.begin(scene).await?;
+async fn play(scene: &mut Scene, chapter: Chapter, trap: &Trap, team: &Team) -> Result<()> {
+    chapter.begin(scene, team).await?;
     let is_over = tokio::select! {
         () = trap.reached() => false,
         over = chapter.over(scene) => over.map(|()| true)?,
@@ -216,7 +245,7 @@ async fn play(scene: &mut Scene, chapter: Chapter, trap: &Trap) -> Result<()> {
         succeed(scene).await?;
         chapter.over(scene).await?;
     }
-    chapter.ensure_right(scene).await
+    chapter.ensure_right(scene, team).await
 }
 
 /// Starts the next operator, and waits until it has: it may have nothing to do, and then the end of the scene stops it.

@@ -87,21 +87,6 @@ pub(super) const TABLES: &[Drift] = &[
         ],
     },
     Drift {
-        name: "the connections table is protected",
-        change: |world| table(world, Connections, |table| table.is_protected = true),
-        repair: &["~ table connections deletion protection off"],
-    },
-    Drift {
-        name: "the presence table is protected",
-        change: |world| table(world, Presence, |table| table.is_protected = true),
-        repair: &["~ table presence deletion protection off"],
-    },
-    Drift {
-        name: "the connections table can be restored to any moment",
-        change: |world| table(world, Connections, |table| table.has_recovery = Some(true)),
-        repair: &["~ table connections point-in-time recovery off"],
-    },
-    Drift {
         name: "a table's tag",
         change: |world| table(world, Presence, |table| retag(&mut table.tags)),
         repair: &["~ table presence tags cost"],

@@ -3,8 +3,8 @@
 use sumu_contract::Function::{self, Authorizer, Pusher, Routes, Watchdog};
 use sumu_operator::desired::policy::Document;
 use sumu_operator::observed::{
-    ApiState, AuthorizerState, FunctionState, IntegrationState, LogGroupState, RoleState, RouteState, SourceState,
-    StageState,
+    ApiState, AuthorizerState, FailedUpdate, FunctionState, IntegrationState, LogGroupState, RoleState, RouteState,
+    SourceState, StageState,
 };
 use sumu_operator::stack::name::LogGroupId;
 use sumu_operator::sumu_stack::Architecture;
@@ -146,6 +146,15 @@ pub(super) const FUNCTIONS: &[Drift] = &[
             function(world, Authorizer, |found| drop(found.environment.insert("RUST_LOG".into(), "trace".into())));
         },
         repair: &["~ function authorizer configuration"],
+    },
+    Drift {
+        name: "a function's last update has failed",
+        change: |world| {
+            function(world, Watchdog, |found| {
+                found.failed_update = Some(FailedUpdate { reason: "no reason given".into(), is_young: false });
+            });
+        },
+        repair: &["~ function watchdog configuration"],
     },
     Drift {
         name: "what a function could not do is lost",

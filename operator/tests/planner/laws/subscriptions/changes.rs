@@ -2,12 +2,14 @@
 
 use sumu_operator::desired::Desired;
 use sumu_operator::observed::subscriptions::ListedState;
+use sumu_operator::plan::Part;
+use sumu_operator::stack::name::QueueId;
 
 use super::{ALL, assert_gone, assert_subscribed, cloud, confirm, settled_with, with};
 use crate::cloud::{Fault, Pace, World};
 use crate::fixtures::{Fixture, stack};
 use crate::laws::assert_whole;
-use crate::passes::{pass, settle};
+use crate::passes::{empty, pass, settle};
 
 #[test]
 fn raw_delivery_and_the_filter_change_in_place() {
@@ -132,4 +134,47 @@ fn a_change_of_everything_is_carried_out_whichever_call_fails() {
             assert_subscribed(&cloud, &after);
         }
     }
+}
+
+#[test]
+fn a_dead_letter_queue_with_messages_outlives_the_last_subscription_until_they_are_gone() {
+    for (kind, count) in [("", "12"), ("Delayed", "1"), ("NotVisible", "1")] {
+        let (with_one, without) = (with(&ALL[..1]), stack(""));
+        let cloud = settled_with(&with_one, Pace::INSTANT);
+        let put = |count: &str| {
+            cloud.change(|world| {
+                let queue = world.held.queues.get_mut(&QueueId::SubscriptionsDeadLetters).unwrap();
+                queue.attributes.insert(format!("ApproximateNumberOfMessages{kind}"), count.into());
+            });
+        };
+        put(count);
+        let plan = (0..5).map(|_| pass(&cloud, &without.desired)).last().unwrap().plan;
+        let messages = if count == "1" { "1 message" } else { "12 messages" };
+        let told = format!(
+            "… queue subscriptions-dead-letters stays while it holds {messages}: work them off, or purge it to let them go\n"
+        );
+        assert_eq!(plan.to_string(), told);
+        assert!(plan.waits.iter().all(|wait| wait.part == Part::Subscriptions && !wait.reason.ends_by_itself()));
+        assert!(cloud.held().subscriptions.listed.is_empty(), "the subscription waits too");
+        // It is found again, and it is what a subscription that comes back gets.
+        let again = cloud.copy();
+        settle(&again, &with_one.desired);
+        assert_subscribed(&again, &with_one);
+
+        put("0");
+        settle(&cloud, &without.desired);
+        assert_gone(&cloud);
+        assert_whole(&cloud, &without);
+    }
+}
+
+#[test]
+fn a_deletion_waits_for_no_dead_letter_that_nobody_asked_to_keep() {
+    let fixture = with(&ALL[..1]);
+    let cloud = settled_with(&fixture, Pace::INSTANT);
+    cloud.change(|world| {
+        let queue = world.held.queues.get_mut(&QueueId::SubscriptionsDeadLetters).unwrap();
+        queue.attributes.insert("ApproximateNumberOfMessages".into(), "12".into());
+    });
+    empty(&cloud, &fixture.nothing);
 }
