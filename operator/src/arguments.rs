@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::desired::Endpoints;
+use crate::permissions::principal::Principal;
 use crate::stack::subscription::FunctionName;
 use crate::sumu_stack::Architecture;
 use crate::telemetry::LogFormat;
@@ -34,7 +35,8 @@ pub enum Command {
     Reference,
     /// Pack the functions' executables as the operator uploads them.
     Package(PackageArguments),
-    /// Print the IAM policy that the operator needs, or with --stack what a stack needs and its functions get, as JSON.
+    /// Print the IAM policy that the operator needs, or with --stack what a stack needs and its functions get, as JSON;
+    /// with --check, whether it has that.
     Iam(IamArguments),
     /// Print what would change in AWS, and change nothing.
     #[command(args_override_self = true)]
@@ -206,6 +208,14 @@ pub struct IamArguments {
     #[arg(long, default_value = "*")]
     pub region: String,
 
+    /// Ask IAM's policy simulator whether the rights are there, instead of printing them, and exit with 2 when one is missing.
+    #[arg(long)]
+    pub check: bool,
+
+    /// The role or the user whose rights are checked, by its ARN: the stack's role when absent, or whose the credentials are.
+    #[arg(long, value_name = "ARN", requires = "check", value_parser = principal)]
+    pub principal: Option<Principal>,
+
     /// Partition of the account.
     #[arg(long, default_value = "aws", value_parser = ["aws", "aws-cn", "aws-us-gov"])]
     pub partition: String,
@@ -253,6 +263,10 @@ fn full_name(text: &str) -> Result<FullName, String> {
         }
         _ => Err("a namespace and a name with a slash between them, or a file with --filename".to_owned()),
     }
+}
+
+fn principal(text: &str) -> Result<Principal, String> {
+    Principal::parse(text).ok_or_else(|| "the ARN of a role or a user: arn:aws:iam::ACCOUNT:role/NAME".to_owned())
 }
 
 /// What ends in a policy is a function and no pattern.

@@ -171,7 +171,13 @@ mod tests {
     const RESYNC: Duration = Duration::from_mins(10);
 
     fn pass() -> Pass {
-        Pass { observed: Observed::default(), plan: Plan::default(), applied: 0, failures: vec![] }
+        Pass {
+            observed: Observed::default(),
+            plan: Plan::default(),
+            applied: 0,
+            failures: vec![],
+            missing_rights: None,
+        }
     }
 
     fn failed(kind: Kind) -> StepFailure {

@@ -16,6 +16,7 @@
 //! - A stack is never worked on from another account or region than the one that its status names, nor for two objects.
 //! - Deleting depends on nothing that validation may refuse.
 
+mod advice;
 mod clouds;
 mod entry;
 mod events;
@@ -43,12 +44,14 @@ use crate::converge::{Pass, converge_until, look_until};
 use crate::desired::end::End;
 use crate::desired::{Desired, Provision};
 use crate::metrics::{Metrics, Outcome};
+use crate::permissions::Needs;
 use crate::stack::name::{Names, Owner};
 use crate::stack::{Invalid, Location, Object, StackSpec, is_held};
 use crate::status::events::{events, passing_refusal};
 use crate::status::{self, Occurrence, Progress, is_look_requested, is_persistent, status};
 use crate::stop::Stop;
 use crate::sumu_stack::{SumuStack, SumuStackStatus};
+use advice::advised;
 use clouds::Clouds;
 use entry::Stopped;
 use events::Events;
@@ -215,7 +218,8 @@ async fn keep(stack: &SumuStack, object: &Object, stacks: &Stacks, context: &Con
         None if is_suspended => counted(Purpose::Check, Box::pin(look_until(&*cloud, &desired, &context.stop))).await,
         None => counted(purpose, Box::pin(converge_until(&*cloud, &desired, &context.stop))).await,
     };
-    let pass = match result {
+    let needs = Needs::of(&spec, cloud.account());
+    let pass = match Box::pin(advised(result, &cloud, &desired.names, &needs, &context.stop)).await {
         Ok(Some(pass)) => pass,
         Ok(None) => return Ok(Action::await_change()),
         Err(error) => return context.unseen(stack, object, stacks, &error).await,
@@ -252,7 +256,10 @@ async fn delete(stack: &SumuStack, object: &Object, stacks: &Stacks, context: &C
     let desired = Desired::of_deleted(stack, owner, names);
     let is_retained = desired.end == End::Retained;
     let (result, calls) = counted(Purpose::Change, Box::pin(converge_until(&*cloud, &desired, &context.stop))).await;
-    let pass = match result {
+    // A spec that nothing could be made of is no reason to stay.
+    let spec = StackSpec::of(stack, &context.default_region);
+    let needs = spec.map(|spec| Needs::of(&spec, cloud.account())).unwrap_or_default();
+    let pass = match Box::pin(advised(result, &cloud, &desired.names, &needs, &context.stop)).await {
         Ok(Some(pass)) => pass,
         Ok(None) => return Ok(Action::await_change()),
         Err(error) => return context.unseen(stack, object, stacks, &error).await,

@@ -27,6 +27,8 @@ pub struct Pass {
     pub applied: usize,
     /// The calls that failed.
     pub failures: Vec<StepFailure>,
+    /// All rights that the operator lacks, if a call was denied and somebody has said so.
+    pub missing_rights: Option<String>,
 }
 
 /// A call that failed.
@@ -52,7 +54,7 @@ pub async fn look(cloud: &impl Cloud, desired: &Desired) -> Result<Pass, CloudEr
         }
     }
     let plan = plan(desired, &observed);
-    Ok(Pass { observed, plan, applied: 0, failures: Vec::new() })
+    Ok(Pass { observed, plan, applied: 0, failures: Vec::new(), missing_rights: None })
 }
 
 /// Looks, plans and makes the calls of the plan.

@@ -1,4 +1,4 @@
-//! What the operator would do, told before it does it: `sumu-operator plan` and `sumu-operator iam --stack`.
+//! What the operator would do, told before it does it: `sumu-operator plan` and `sumu-operator iam`.
 //!
 //! # Flow of `plan`
 //! 1. Find the stacks: in a file or in the cluster (`subject`). What the API server would refuse ends here.
@@ -9,6 +9,7 @@
 //! - Nothing is changed, neither in AWS nor in Kubernetes: objects are only read, and sent with a dry run.
 //! - What was not checked is told.
 
+pub mod check;
 mod cluster;
 pub mod manifest;
 pub mod preview;
@@ -102,6 +103,19 @@ pub enum Error {
         /// Why.
         error: Box<CloudError>,
     },
+    /// IAM does not say who may do what.
+    #[error(
+        "IAM cannot be asked what {whose} may do: {error}; whoever asks needs iam:SimulatePrincipalPolicy on that role or user, and iam:GetRole on a role with a path that --principal does not name"
+    )]
+    Unjudged {
+        /// Whose rights were asked for.
+        whose: String,
+        /// Why.
+        error: Box<CloudError>,
+    },
+    /// The credentials are nobody's whom IAM's policy simulator knows.
+    #[error("the credentials are those of no role and no user: name the operator's role with --principal")]
+    NoPrincipal,
     /// The functions' packages cannot be read.
     #[error("cannot read the functions' packages in {folder}")]
     Packages {
@@ -164,15 +178,19 @@ pub async fn plan(arguments: &PlanArguments) -> Result<Told, Error> {
 pub fn operator_policy(arguments: &IamArguments) -> Document {
     let IamArguments { partition, region, account, .. } = arguments;
     let place = Place { partition: partition.clone(), region: region.clone(), account: account.clone() };
+    permissions::policy(&place, &needs_of_all(arguments))
+}
+
+/// What stacks need that the arguments describe.
+fn needs_of_all(arguments: &IamArguments) -> Needs {
     let domain_names = arguments.with.contains(&Feature::CustomDomain);
-    let needs = Needs {
+    Needs {
         domain_names,
         hosted_zones: domain_names.then(|| arguments.hosted_zone.clone()).into_iter().collect(),
         consumers: arguments.consumer.clone(),
         subscribers: arguments.subscriber.clone(),
         packages: arguments.package.clone(),
-    };
-    permissions::policy(&place, &needs)
+    }
 }
 
 /// Tells what stacks need of the operator and what the roles of their functions may do, as JSON.
@@ -265,8 +283,7 @@ async fn roles_of(subject: Subject, arguments: &IamArguments) -> Result<Rights, 
     let invalid = |invalid| Error::Invalid { stack: subject::full_name(&stack), invalid };
     let account = account_of(&stack, arguments, &mut notes).await;
     let mut spec = StackSpec::of(&stack, &account.region).map_err(invalid)?;
-    let Account { partition, region, id } = account.clone();
-    let operator = permissions::policy(&Place { partition, region, account: id }, &Needs::of(&spec, &account));
+    let operator = permissions::policy(&Place::of(&account), &Needs::of(&spec, &account));
     if let Some(role) = &spec.location.role {
         let arn = &role.arn;
         notes.push(format!("operator is the policy of {arn}; the operator itself needs sts:AssumeRole on that role"));
@@ -292,16 +309,19 @@ fn region_of_what_is_named(stack: &SumuStack) -> Option<String> {
     named.next()?.split(':').nth(3).map(ToOwned::to_owned)
 }
 
+/// The stack's region, if anything of it tells.
+fn region_of(stack: &SumuStack) -> Option<String> {
+    let home = stack.status.as_ref().and_then(|status| status.aws.as_ref());
+    let region = stack.spec.aws.region.clone().or_else(|| home.map(|home| home.region.clone()));
+    region.or_else(|| region_of_what_is_named(stack))
+}
+
 /// Where the stack is: as the arguments say, as its status says, or as AWS says of the credentials. `*` where none does.
 async fn account_of(stack: &SumuStack, arguments: &IamArguments, notes: &mut Vec<String>) -> Account {
     const ANY: &str = "*";
     let home = stack.status.as_ref().and_then(|status| status.aws.as_ref());
     let given = |argument: &str| Some(argument.to_owned()).filter(|argument| argument != ANY);
-    let region = given(&arguments.region)
-        .or_else(|| stack.spec.aws.region.clone())
-        .or_else(|| home.map(|home| home.region.clone()))
-        .or_else(|| region_of_what_is_named(stack))
-        .unwrap_or_else(|| ANY.to_owned());
+    let region = given(&arguments.region).or_else(|| region_of(stack)).unwrap_or_else(|| ANY.to_owned());
     let of_role = |arn: &String| arn.split(':').nth(4).map(ToOwned::to_owned);
     let known = given(&arguments.account)
         .or_else(|| home.map(|home| home.account_id.clone()))

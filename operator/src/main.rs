@@ -9,7 +9,7 @@ use sumu_operator::arguments::{Arguments, Command, PackageArguments};
 use sumu_operator::sumu_stack::SumuStack;
 use sumu_operator::{controller, explain, packages, ready, reference, telemetry, uninstall};
 
-/// What `plan --detailed-exitcode` ends with when not everything is in place.
+/// What `plan --detailed-exitcode` and `iam --check` end with when not everything is in place.
 const NOT_IN_PLACE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -47,6 +47,13 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Command::Package(PackageArguments { from, to, architecture }) => {
             packages::package(&from, &to, architecture)?;
             print!("{}", packages::hashes(&to, architecture)?);
+        }
+        Command::Iam(arguments) if arguments.check => {
+            let told = in_runtime(explain::check::check(&arguments))??;
+            print!("{}", told.text);
+            if !told.is_settled {
+                return Ok(NOT_IN_PLACE.into());
+            }
         }
         Command::Iam(arguments) if arguments.stack.is_some() => {
             print!("{}", in_runtime(explain::roles(&arguments))??.text);

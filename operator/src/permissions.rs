@@ -5,6 +5,9 @@
 //! carries its tag `sumu.live/owner`. An end-to-end test lets the operator do what this says and nothing else, and fails
 //! for an action that is missing and for one that no stack has needed.
 
+pub mod principal;
+pub mod simulation;
+
 use crate::desired::policy::{Document, Statement};
 use crate::stack::StackSpec;
 use crate::stack::name::Account;
@@ -22,6 +25,13 @@ pub struct Place {
 }
 
 impl Place {
+    /// That of a stack.
+    #[must_use]
+    pub fn of(account: &Account) -> Self {
+        let Account { partition, region, id } = account.clone();
+        Self { partition, region, account: id }
+    }
+
     fn arn(&self, service: &str, resource: &str) -> String {
         format!("arn:{}:{service}:{}:{}:{resource}", self.partition, self.region, self.account)
     }

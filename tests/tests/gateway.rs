@@ -26,6 +26,8 @@ mod passing;
 mod rates;
 #[path = "gateway/roles.rs"]
 mod roles;
+#[path = "gateway/simulator.rs"]
+mod simulator;
 #[path = "gateway/sources.rs"]
 mod sources;
 #[path = "gateway/tables.rs"]

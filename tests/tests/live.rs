@@ -60,6 +60,8 @@ mod neighbours;
 mod noise;
 #[path = "live/permissions.rs"]
 mod permissions;
+#[path = "live/preflight.rs"]
+mod preflight;
 #[path = "live/presence.rs"]
 mod presence;
 #[path = "live/protocol.rs"]

@@ -23,6 +23,7 @@ mod paced;
 mod rates;
 mod recent;
 mod route53;
+mod simulator;
 mod sns;
 mod sqs;
 mod subscriptions;
@@ -40,6 +41,8 @@ use crate::arguments::Pacing;
 use crate::desired::end::Closer;
 use crate::observed::subscriptions::Subscriptions;
 use crate::observed::{Closely, Observed, QueueState, ResourceId, TopicState};
+use crate::permissions::principal::Principal;
+use crate::permissions::simulation::{Question, Verdict};
 use crate::plan::Step;
 use crate::stack::Location;
 use crate::stack::name::{Account, Names, Owner, QueueId, Tags, TopicId};
@@ -71,6 +74,7 @@ pub struct Aws {
     gateway: apigateway::Gateway,
     domains: domains::Domains,
     subscriptions: subscriptions::Subscriptions,
+    simulator: simulator::Simulator,
 }
 
 impl Aws {
@@ -80,7 +84,8 @@ impl Aws {
     /// When AWS cannot be reached or does not accept the credentials.
     pub async fn connect(base: &Base, location: &Location, pacing: Pacing) -> Result<Self, CloudError> {
         let config = base.at(location);
-        let account = account(&config, &location.region).await?;
+        let (account, caller) = identity(&config, &location.region).await?;
+        let role = location.role.as_ref().and_then(|role| Principal::parse(&role.arn));
         let config = match pacing {
             Pacing::Times(factor) => paced(config, &account, factor),
             Pacing::Off => config,
@@ -88,6 +93,7 @@ impl Aws {
         let gateway = apigateway::Gateway::new(&config);
         let topics = sns::Topics::new(&config);
         let functions = lambda::Functions::new(&config);
+        let roles = iam::Roles::new(&config);
         let (sns, lambda) = (topics.client.clone(), functions.client.clone());
         Ok(Self {
             subscriptions: subscriptions::Subscriptions::new(sns, lambda, account.clone()),
@@ -96,7 +102,8 @@ impl Aws {
             tables: dynamodb::Tables::new(&config),
             queues: sqs::Queues::new(&config),
             topics,
-            roles: iam::Roles::new(&config),
+            simulator: simulator::Simulator::new(roles.client.clone(), role.or(caller)),
+            roles,
             functions,
             log_groups: logs::LogGroups::new(&config),
             gateway,
@@ -124,6 +131,28 @@ impl Aws {
     pub fn forget_tags(&self, names: &Names) {
         self.queues.forget_tags(names);
         self.log_groups.forget_tags(names);
+    }
+
+    /// Whose the credentials are; nothing when IAM's policy simulator could say nothing of them.
+    #[must_use]
+    pub const fn principal(&self) -> Option<&Principal> {
+        self.simulator.principal()
+    }
+
+    /// What IAM's policy simulator says of somebody.
+    ///
+    /// # Errors
+    /// When it does not answer, or not to these credentials.
+    pub async fn judge(&self, principal: &Principal, questions: &[Question]) -> Result<Verdict, CloudError> {
+        self.simulator.ask(principal, questions).await
+    }
+
+    /// The same of these credentials, at most once a minute; nothing when they have no principal.
+    ///
+    /// # Errors
+    /// As with [`judge`](Self::judge).
+    pub async fn judge_us(&self, questions: &[Question]) -> Result<Option<Verdict>, CloudError> {
+        self.simulator.ask_of_us(questions).await
     }
 
     /// The account and region.
@@ -235,7 +264,8 @@ fn paced(config: SdkConfig, account: &Account, factor: f64) -> SdkConfig {
     config.into_builder().http_client(PacedClient::new(client, account, factor)).build()
 }
 
-async fn account(config: &SdkConfig, region: &str) -> Result<Account, CloudError> {
+/// Whose account this is, and who calls.
+async fn identity(config: &SdkConfig, region: &str) -> Result<(Account, Option<Principal>), CloudError> {
     const OPERATION: &str = "GetCallerIdentity";
     // Whoever asks comes again, and is told how this has ended until it is time for another.
     let once = RetryConfig::disabled();
@@ -244,7 +274,8 @@ async fn account(config: &SdkConfig, region: &str) -> Result<Account, CloudError
     let identity = client.get_caller_identity().send().await.map_err(failed(OPERATION, ""))?;
     let partition = identity.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
     let id = identity.account().ok_or_else(|| unexpected(OPERATION, "", "the answer names no account"))?;
-    Ok(Account { partition: partition.to_owned(), region: region.to_owned(), id: id.to_owned() })
+    let account = Account { partition: partition.to_owned(), region: region.to_owned(), id: id.to_owned() };
+    Ok((account, identity.arn().and_then(Principal::of_caller)))
 }
 
 /// Turns the SDK's error into ours.

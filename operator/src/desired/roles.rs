@@ -123,11 +123,7 @@ pub(super) fn of(function: Function, names: &Names, spec: &StackSpec) -> Role {
 
 /// What Lambda needs to feed a function from queues.
 fn take<const N: usize>(sid: &str, queues: [String; N]) -> Statement {
-    Statement::allow(
-        sid,
-        ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
-        queues,
-    )
+    Statement::allow(sid, ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], queues)
 }
 
 fn send<const N: usize>(sid: &str, queues: [String; N]) -> Statement {

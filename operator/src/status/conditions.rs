@@ -121,7 +121,7 @@ pub(super) fn unseen(error: &CloudError, is_deleting: bool) -> Vec<News> {
 /// A pass is done.
 pub(super) fn passed(pass: &Pass) -> Vec<News> {
     let parts = parts(pass);
-    let mut news = vec![ready(&parts)];
+    let mut news = vec![with_rights(pass, ready(&parts))];
     news.extend(parts);
     news
 }
@@ -164,7 +164,17 @@ pub(super) fn deleting(pass: &Pass) -> Vec<News> {
             (if is_expected { "Deleting" } else { &part.reason }, deleting_sentence(&part.message))
         }
     };
-    vec![News::new(READY, ConditionStatus::False, reason, message)]
+    vec![with_rights(pass, News::new(READY, ConditionStatus::False, reason, message))]
+}
+
+/// What is denied, with all rights that are missing before what was denied first.
+fn with_rights(pass: &Pass, news: News) -> News {
+    match &pass.missing_rights {
+        Some(missing) if news.reason == Kind::Denied.as_str() => {
+            News { message: format!("Rights are missing: {missing}; {}", news.message), ..news }
+        }
+        _ => news,
+    }
 }
 
 fn deleting_sentence(message: &str) -> String {
@@ -247,8 +257,13 @@ fn of_part(part: Part, pass: &Pass) -> News {
 /// One of each cause first: four roles that fail alike must not hide a log group that fails otherwise.
 fn by_cause<'a>(failures: &[&'a CloudError]) -> Vec<&'a CloudError> {
     let mut known = BTreeSet::new();
+    // Most of AWS's messages name the resource.
+    let nameless = |error: &CloudError| match error.resource.as_str() {
+        "" => error.message.clone(),
+        resource => error.message.replace(resource, ""),
+    };
     let (mut causes, others): (Vec<_>, Vec<_>) =
-        failures.iter().partition(|error| known.insert((error.operation, &error.code, &error.message)));
+        failures.iter().partition(|error| known.insert((error.operation, &error.code, nameless(error))));
     causes.extend(others);
     causes
 }
@@ -339,6 +354,43 @@ mod tests {
         let long = "Gateway: creating route $connect; creating route $disconnect; creating route ping; and 3 more";
         assert_eq!(shortened(long), "Gateway: creating route $connect; creating route…");
         assert!(shortened(&"é".repeat(500)).chars().count() <= SUMMARY_CHARACTERS_MAX);
+    }
+
+    fn denied(operation: &'static str, resource: &str) -> CloudError {
+        let message = format!("not authorized to perform {operation} on {resource}");
+        CloudError { operation, resource: resource.into(), kind: Kind::Denied, code: "AccessDenied".into(), message }
+    }
+
+    #[test]
+    fn what_fails_alike_for_four_roles_does_not_hide_what_fails_otherwise() {
+        let roles = ["a", "b", "c", "d"].map(|role| denied("CreateRole", &format!("sumu-{role}")));
+        let group = denied("CreateLogGroup", "/aws/lambda/sumu-a");
+        let failures: Vec<&CloudError> = roles.iter().chain([&group]).collect();
+        let resources: Vec<&str> = by_cause(&failures).into_iter().map(|error| error.resource.as_str()).collect();
+        assert_eq!(resources, ["sumu-a", "/aws/lambda/sumu-a", "sumu-b", "sumu-c", "sumu-d"]);
+    }
+
+    #[test]
+    fn the_rights_that_are_missing_stand_before_the_first_denial_also_while_a_stack_goes() {
+        let failure = |error| crate::converge::StepFailure { part: Part::Messages, error };
+        let pass = |error, missing: Option<&str>| Pass {
+            observed: crate::observed::Observed::default(),
+            plan: crate::plan::Plan::default(),
+            applied: 0,
+            failures: vec![failure(error)],
+            missing_rights: missing.map(ToOwned::to_owned),
+        };
+        let says = |pass: &Pass| [passed(pass), deleting(pass)].map(|news| news[0].message.clone());
+        let of_call = "DeleteQueue q: AccessDenied: not authorized to perform DeleteQueue on q";
+        let denial = || denied("DeleteQueue", "q");
+        let plain = [format!("Messages: {of_call}"), format!("Deleting: {of_call}")];
+        assert_eq!(says(&pass(denial(), None)), plain);
+        let told = says(&pass(denial(), Some("sqs:DeleteQueue, sqs:TagQueue (who says so)")));
+        let begins = "Rights are missing: sqs:DeleteQueue, sqs:TagQueue (who says so); ";
+        assert_eq!(told, plain.map(|plain| format!("{begins}{plain}")));
+        let throttled = CloudError { kind: Kind::Throttled, ..denial() };
+        let told = says(&pass(throttled, Some("sqs:TagQueue (who says so)")));
+        assert!(told.iter().all(|message| !message.contains("Rights")), "{told:?}");
     }
 
     #[test]

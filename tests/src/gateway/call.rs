@@ -225,7 +225,7 @@ impl Call {
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_read(&self) -> bool {
-        ["Get", "List", "Describe"].iter().any(|word| self.operation.starts_with(word))
+        ["Get", "List", "Describe", "Simulate"].iter().any(|word| self.operation.starts_with(word))
     }
 }
 

@@ -80,7 +80,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         .chain([rules::roles::RULES, rules::functions::RULES, rules::sources::RULES, rules::gateway::RULES])
         .chain([rules::gateway_forms::RULES, rules::gateway_lists::RULES, rules::tables::RULES])
         .chain([rules::domains::RULES, rules::queues::RULES, rules::topics::RULES, rules::forms::RULES])
-        .chain([rules::lists::RULES])
+        .chain([rules::lists::RULES, rules::simulator::RULES])
         .flatten()
 }
 

@@ -13,6 +13,7 @@ pub(super) mod queues;
 pub(super) mod rates;
 pub(super) mod rights;
 pub(super) mod roles;
+pub(super) mod simulator;
 pub(super) mod sources;
 pub(super) mod tables;
 pub(super) mod topics;

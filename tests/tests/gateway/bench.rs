@@ -114,7 +114,12 @@ fn emulator() -> Result<&'static Aws> {
 impl Bench {
     /// Settings for clients that are a function with a role, as far as the gateway can tell.
     pub async fn function(&self, role: &str, name: &str) -> SdkConfig {
-        sdk(&format!("http://{}", self.gateway.address()), &format!("assumed-role:{role}:{name}")).await
+        self.caller(&format!("assumed-role:{role}:{name}")).await
+    }
+
+    /// Settings for clients with an access key.
+    pub async fn caller(&self, key: &str) -> SdkConfig {
+        sdk(&format!("http://{}", self.gateway.address()), key).await
     }
 
     /// Fails unless a call was refused by a rule with a status, a code and a part of the message.

@@ -66,7 +66,8 @@ pub fn needed_for_the_end(scene: &Scene) -> Vec<&'static str> {
 /// How many of [`ENDS`] a stack that is retained needs: all but the first.
 pub const FOR_RETAINING: usize = ENDS.len() - 1;
 
-fn printed(region: &str, account: &str) -> Document {
+/// The policy that is printed for a place.
+pub fn printed(region: &str, account: &str) -> Document {
     policy(&place(region, account), &Needs::default())
 }
 
@@ -82,7 +83,7 @@ fn actions(policy: &Value) -> BTreeSet<String> {
 }
 
 /// A policy without an action.
-fn without(mut policy: Value, action: &str) -> Value {
+pub fn without(mut policy: Value, action: &str) -> Value {
     for statement in policy["Statement"].as_array_mut().into_iter().flatten() {
         if let Some(actions) = statement["Action"].as_array_mut() {
             actions.retain(|found| found != action);

@@ -198,7 +198,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 }
 
 pub(super) fn is_read(operation: &str) -> bool {
-    ["Get", "List", "Describe"].iter().any(|verb| operation.starts_with(verb))
+    ["Get", "List", "Describe", "Simulate"].iter().any(|verb| operation.starts_with(verb))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::plan::step::RoleStep;
 use crate::stack::name::{Names, Tags};
 
 pub(super) struct Roles {
-    client: Client,
+    pub(super) client: Client,
     /// The roles that we made lately and that IAM has not shown yet, by name. Otherwise they would be made again.
     made: Recent<RoleState>,
     /// Whole roles, for glances.

@@ -30,7 +30,9 @@ pub(super) fn rights(call: &Call) -> Vec<Right> {
             vec![(format!("route53:{}", call.operation), format!("arn:aws:route53:::hostedzone/{}", call.id(0)))]
         }
         Service::Iam => {
+            let named = call.text("PolicySourceArn");
             let role = format!("arn:aws:iam::{ACCOUNT}:role/{}", call.text("RoleName"));
+            let role = if named.is_empty() { role } else { named.to_owned() };
             with_tags(call, "iam", "TagRole", &["Tags.member.1.Key"], role)
         }
         Service::Sns => {

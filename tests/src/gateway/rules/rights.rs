@@ -99,17 +99,19 @@ pub(super) fn all_allow<'a>(
     function: Option<&str>,
 ) -> bool {
     let covers = |statement: &&Value| {
-        let actions = texts(&statement["Action"]);
-        let resources = texts(&statement["Resource"]);
         let functions = texts(&statement["Condition"]["ArnLike"]["lambda:FunctionArn"]);
         let is_met = |arn: &str| functions.is_empty() || functions.iter().any(|pattern| matches(pattern, arn));
-        function.is_none_or(is_met)
-            && actions.iter().any(|pattern| matches(&pattern.to_lowercase(), &action.to_lowercase()))
-            && resources.iter().any(|pattern| matches(pattern, resource))
+        function.is_none_or(is_met) && is_about(statement, action, resource)
     };
     let statements = documents.into_iter().flat_map(|document| items(&document["Statement"]));
     let effects: Vec<&Value> = statements.filter(covers).map(|statement| &statement["Effect"]).collect();
     effects.iter().any(|effect| **effect == "Allow") && !effects.iter().any(|effect| **effect == "Deny")
+}
+
+/// Whether a statement is about an action with a resource, on whatever conditions.
+pub(super) fn is_about(statement: &Value, action: &str, resource: &str) -> bool {
+    texts(&statement["Action"]).iter().any(|pattern| matches(&pattern.to_lowercase(), &action.to_lowercase()))
+        && texts(&statement["Resource"]).iter().any(|pattern| matches(pattern, resource))
 }
 
 pub(super) fn items(value: &Value) -> &[Value] {
