@@ -257,15 +257,19 @@ fn of_part(part: Part, pass: &Pass) -> News {
 /// One of each cause first: four roles that fail alike must not hide a log group that fails otherwise.
 fn by_cause<'a>(failures: &[&'a CloudError]) -> Vec<&'a CloudError> {
     let mut known = BTreeSet::new();
-    // Most of AWS's messages name the resource.
-    let nameless = |error: &CloudError| match error.resource.as_str() {
-        "" => error.message.clone(),
-        resource => error.message.replace(resource, ""),
-    };
     let (mut causes, others): (Vec<_>, Vec<_>) =
         failures.iter().partition(|error| known.insert((error.operation, &error.code, nameless(error))));
     causes.extend(others);
     causes
+}
+
+/// The words of a message but for those that name the resource, by its name or its ARN, as most of AWS's do.
+fn nameless(error: &CloudError) -> Vec<&str> {
+    let names = |word: &&str| {
+        let before = word.trim_end_matches(['.', ',', ';', ':']).strip_suffix(&error.resource);
+        !error.resource.is_empty() && before.is_some_and(|before| !before.ends_with(char::is_alphanumeric))
+    };
+    error.message.split_whitespace().filter(|word| !names(word)).collect()
 }
 
 /// A step as a person says it; the plan's signs are for lists.

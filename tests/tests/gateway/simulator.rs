@@ -73,6 +73,7 @@ async fn a_role_is_known_by_its_whole_path_which_its_sessions_do_not_tell() -> R
     let caller = aws_sdk_sts::Client::new(&sdk).get_caller_identity().send().await?;
     let session = "arn:aws:sts::000000000000:assumed-role/pathful/pathful";
     ensure_eq!(caller.arn(), Some(session), "who STS says that this is");
+    ensure_eq!(bench.gateway.count("identity-of-session"), 1, "answers that were changed");
     let iam = aws_sdk_iam::Client::new(&sdk);
     let role = iam.create_role().role_name("pathful").path("/platform/").assume_role_policy_document(TRUST);
     role.send().await?;

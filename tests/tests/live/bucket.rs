@@ -5,10 +5,13 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sumu_contract::Function;
 use sumu_operator::packages::Packages;
+use sumu_operator::permissions::Needs;
 use sumu_operator::sumu_stack::Architecture;
 use sumu_tests::stack::condition;
 use sumu_tests::{Context, Result, ensure, ensure_eq};
 
+use crate::faults::common::says;
+use crate::permissions::limit_with;
 use crate::scene::{Scene, scene};
 
 const ARCHITECTURE: Architecture = Architecture::X86_64;
@@ -54,22 +57,44 @@ pub async fn code_of(scene: &Scene, function: Function) -> Result<Option<String>
     Ok(client.get_function_configuration().function_name(arn).send().await?.code_sha256)
 }
 
+fn zip(scene: &Scene, function: Function) -> Result<Vec<u8>> {
+    Ok(std::fs::read(scene.testbed.functions()?.join(ARCHITECTURE.as_str()).join(format!("{function}.zip")))?)
+}
+
+/// Puts the packages into a bucket, lets an operator begin that brings none, and names the bucket's in the spec.
+async fn prepared(scene: &mut Scene) -> Result<(Bucket, Value)> {
+    let (hashes, bucket) = (hashes(&scene.testbed.functions()?)?, Bucket::make(scene).await?);
+    for function in Function::ALL {
+        bucket.put(&format!("v1/{function}.zip"), zip(scene, function)?).await?;
+    }
+    scene.stop_operator()?;
+    scene.start_operator_with(&["--functions-dir", "/nowhere"])?;
+    let package = json!({"s3": {"bucket": bucket.name, "prefix": "v1/", "codeSha256": hashes}});
+    scene.change(&json!({"functions": {"package": package}}));
+    Ok((bucket, hashes))
+}
+
+#[test]
+fn the_rights_that_are_printed_for_a_bucket_suffice_and_without_them_lambda_reads_nothing() -> Result<()> {
+    scene("readable").play_from_the_start(async |scene| {
+        let (bucket, hashes) = prepared(scene).await?;
+        let packages = |folder: &str| Needs { packages: vec![format!("{}/{folder}", bucket.name)], ..Needs::default() };
+        limit_with(scene, &packages("other/"))?;
+        scene.apply().await?;
+        let words = [&*format!("permission to GetObject for {}/v1/", bucket.name), "S3 Error Code: AccessDenied"];
+        says(scene, "Functions", "AccessDenied", &words).await?;
+        limit_with(scene, &packages("v1/"))?;
+        scene.ready().await?;
+        let hash = hashes["pusher"].as_str().map(ToOwned::to_owned);
+        ensure_eq!(code_of(scene, Function::Pusher).await?, hash, "the pusher's code");
+        scene.delete().await
+    })
+}
+
 #[test]
 fn functions_run_the_code_in_a_bucket_and_no_other_than_the_spec_says() -> Result<()> {
     scene("bucket").play_from_the_start(async |scene| {
-        let folder = scene.testbed.functions()?;
-        let (hashes, bucket) = (hashes(&folder)?, Bucket::make(scene).await?);
-        let zip =
-            |function: Function| std::fs::read(folder.join(ARCHITECTURE.as_str()).join(format!("{function}.zip")));
-        for function in Function::ALL {
-            bucket.put(&format!("v1/{function}.zip"), zip(function)?).await?;
-        }
-        // An operator that brings no code.
-        scene.stop_operator()?;
-        scene.start_operator_with(&["--functions-dir", "/nowhere"])?;
-        scene.change(&json!({
-            "functions": {"package": {"s3": {"bucket": bucket.name, "prefix": "v1/", "codeSha256": hashes}}}
-        }));
+        let (bucket, hashes) = prepared(scene).await?;
         scene.apply().await?;
         scene.ready().await?;
         for function in Function::ALL {
@@ -79,7 +104,7 @@ fn functions_run_the_code_in_a_bucket_and_no_other_than_the_spec_says() -> Resul
         scene.connect("alice").await?.ping().await?;
 
         // Somebody has put another package there than the spec will name.
-        bucket.put("v2/routes.zip", zip(Function::Watchdog)?).await?;
+        bucket.put("v2/routes.zip", zip(scene, Function::Watchdog)?).await?;
         let other = format!("{}=", "A".repeat(43));
         let routes = json!({"prefix": "v2/", "codeSha256": {"routes": other}});
         scene.stack.patch(&json!({"spec": {"functions": {"package": {"s3": routes}}}})).await?;

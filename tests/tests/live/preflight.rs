@@ -112,6 +112,9 @@ fn a_check_of_a_stack_asks_for_its_own_names_and_what_its_spec_needs() -> Result
         scene.change(&json!({"messages": {"consumers": [{"functionArn": team.arn}]}}));
         let manifest = scene.manifest().to_string();
         // The region is the function's: nothing else says where the stack will be.
+        let printed = tell(scene.testbed, &Settings::default(), &["iam", "--stack", "-f", "-"], &manifest).await?;
+        let table = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/sumu-*");
+        ensure!(printed.code == Some(0) && printed.stdout.contains(&table), "no {table} in {printed:#?}");
         let told = check(scene, Some(scene.key()), &["--stack", "-f", "-"], &manifest).await?;
         ensure_eq!(told.code, Some(2), "the exit code of {told:#?}");
         let actions = ["CreateEventSourceMapping", "DeleteEventSourceMapping", "UpdateEventSourceMapping"];

@@ -6,6 +6,9 @@ use crate::aws::ACCOUNT;
 use crate::gateway::call::{Call, Service};
 use crate::gateway::facts::{Right, last};
 
+/// The right that Lambda uses of whoever names a package in a bucket.
+pub(super) const GET_OBJECT: &str = "s3:GetObject";
+
 /// All rights that a call needs.
 pub(super) fn rights(call: &Call) -> Vec<Right> {
     match call.service {
@@ -105,6 +108,13 @@ fn of_function(call: &Call) -> Vec<Right> {
     let role = call.text("Role");
     if !role.is_empty() {
         rights.push(("iam:PassRole".to_owned(), role.to_owned()));
+    }
+    // A creation has it a level deeper. Lambda reads it in the caller's name.
+    let code =
+        [call.input(), &call.input()["Code"]].into_iter().find_map(|code| Some((code["S3Bucket"].as_str()?, code)));
+    if let Some((bucket, code)) = code {
+        let key = code["S3Key"].as_str().unwrap_or_default();
+        rights.push((GET_OBJECT.to_owned(), format!("arn:aws:s3:::{bucket}/{key}")));
     }
     rights
 }

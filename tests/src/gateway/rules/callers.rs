@@ -7,7 +7,7 @@
 use futures::FutureExt;
 
 use super::Found;
-use super::actions::{function_of_source, rights};
+use super::actions::{GET_OBJECT, function_of_source, rights};
 use super::rights::{all_allow, has};
 use crate::aws::ACCOUNT;
 use crate::gateway::call::{Call, Service};
@@ -83,6 +83,14 @@ fn denial(call: &Call, session: &str, action: &str, resource: &str) -> Refusal {
         "User: arn:aws:sts::{ACCOUNT}:assumed-role/{session} is not authorized to perform: {action} on resource: \
          {resource} because no identity-based policy allows the {action} action"
     );
+    // Lambda tells S3's words.
+    let message = match resource.strip_prefix("arn:aws:s3:::") {
+        Some(object) if action == GET_OBJECT => format!(
+            "Your access has been denied by S3, please make sure your request credentials have permission to GetObject \
+             for {object}. S3 Error Code: AccessDenied. S3 Error Message: Access Denied"
+        ),
+        _ => message,
+    };
     let (status, code) = match call.service {
         Service::ApiGateway | Service::Lambda => (403, "AccessDeniedException"),
         Service::DynamoDb | Service::Logs => (400, "AccessDeniedException"),
