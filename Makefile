@@ -37,7 +37,7 @@ test-faults: setup build ## Runs every scenario of AWS's faults and every kill, 
 		RUST_TEST_THREADS=$$threads cargo test --workspace --locked --test live -- --include-ignored "$$@" || failed=1; \
 	done; exit $$failed
 
-test-scale: setup build ## A hundred stacks beside 600 big Secrets, and fifty that share AWS's rates; a quarter of an hour.
+test-scale: setup build ## A hundred stacks beside 600 big Secrets, and fifty that share AWS's rates; eleven minutes.
 	RUST_TEST_THREADS=1 cargo test --workspace --locked --test live -- --include-ignored --nocapture scale::
 
 test-aws: setup functions ## Runs the stories of users in a real account, which costs cents: AWS_PROFILE=... make test-aws
