@@ -209,7 +209,8 @@ pub struct IamArguments {
     pub region: String,
 
     /// Ask IAM's policy simulator whether the rights are there, instead of printing them, and exit with 2 when one is missing.
-    #[arg(long)]
+    /// The account is that of the role or user.
+    #[arg(long, conflicts_with_all = ["account", "partition"])]
     pub check: bool,
 
     /// The role or the user whose rights are checked, by its ARN: the stack's role when absent, or whose the credentials are.

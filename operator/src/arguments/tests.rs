@@ -36,6 +36,18 @@ fn a_plan_is_of_one_stack_of_the_cluster_or_of_a_file() {
 }
 
 #[test]
+fn a_check_is_of_whose_the_credentials_are_or_of_one_role_or_user_whose_account_is_the_place() {
+    let role = "arn:aws:iam::123456789012:role/sumu-operator";
+    assert!(is_taken(&["iam", "--check"]) && is_taken(&["iam", "--check", "--principal", role]));
+    assert!(is_taken(&["iam", "--check", "--stack", "apps/live", "--region", "eu-west-1"]));
+    assert!(!is_taken(&["iam", "--principal", role]), "what of it?");
+    assert!(!is_taken(&["iam", "--check", "--account", "210987654321", "--principal", role]), "in which account?");
+    for wrong in ["sumu-operator", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/a/b"] {
+        assert!(!is_taken(&["iam", "--check", "--principal", wrong]), "{wrong}");
+    }
+}
+
+#[test]
 fn rights_are_the_operators_or_those_of_a_stack() {
     assert!(is_taken(&["iam"]) && is_taken(&["iam", "--with", "custom-domain", "--hosted-zone", "Z1"]));
     assert!(is_taken(&["iam", "--stack", "apps/live"]) && is_taken(&["iam", "--stack", "-f", "live.yaml"]));

@@ -3,7 +3,7 @@
 //! It is no condition for going on. The simulator knows neither the policies of a session nor those of resources, and whether
 //! it may be asked is a right of its own: what it says is told beside AWS's own word, and without it AWS's word stands alone.
 
-use crate::cloud::aws::Aws;
+use crate::cloud::aws::{Aws, Purpose, counted};
 use crate::cloud::{CloudError, Kind};
 use crate::converge::Pass;
 use crate::permissions::simulation::questions;
@@ -38,6 +38,7 @@ async fn missing(cloud: &Aws, names: &Names, needs: &Needs, stop: &Stop) -> Opti
     tokio::select! {
         biased;
         () = stop.told() => None,
-        judged = Box::pin(cloud.judge_us(&asked)) => judged.ok().flatten()?.missing(),
+        // Changes of other stacks go first.
+        (judged, _) = counted(Purpose::Check, Box::pin(cloud.judge_us(&asked))) => judged.ok().flatten()?.missing(),
     }
 }
