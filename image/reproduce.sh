@@ -13,6 +13,7 @@ case $target in
 aarch64-*) architecture=arm64 ;;
 *) architecture=x86_64 ;;
 esac
+commit=$(git rev-parse HEAD)
 work=$(mktemp -d)
 # Nobody may write what is laid out, not even to remove it.
 trap 'chmod -R u+w "$work" && rm -rf "$work"' EXIT
@@ -23,7 +24,7 @@ crates=$(cd "${CARGO_HOME:-$HOME/.cargo}" && pwd -P)
 build() {
     checkout=$1 to=$2
     mkdir -p "$checkout"
-    git archive HEAD | tar -x -C "$checkout"
+    git archive "$commit" | tar -x -C "$checkout"
     "$checkout/image/build.sh" >&2
     built=$CARGO_TARGET_DIR/$target/release
     "$checkout/image/layout.sh" "$built/sumu-operator" "$built/sumu-operator" "$work/$to" "$architecture=$built" >&2

@@ -112,6 +112,81 @@ fn the_dockerfile_copies_every_manifest_and_has_a_stub_for_every_target() -> Res
     Ok(())
 }
 
+/// Stands in for Cargo: "builds" a crate of a registry, and what a build script has generated, as Cargo would.
+const CARGO: &str = r#"#!/bin/sh
+echo "$*" >>"$CARGO_TARGET_DIR/asked"
+[ "$1" = build ] || exit 0
+IFS=$(printf '\037')
+GENERATED="$CARGO_TARGET_DIR/generated.rs" exec rustc $CARGO_ENCODED_RUSTFLAGS --edition=2024 -C strip=symbols \
+    -o "$CARGO_TARGET_DIR/program" "$CARGO_HOME"/registry/src/*/some-1.0.0/main.rs
+"#;
+const CRATE: &str =
+    r#"fn main() { if std::env::args().len() > 1 { include!(env!("GENERATED")) } else { panic!("here") } }"#;
+
+/// What image/build.sh makes of a crate when everything is in `folder`, and what it asks Cargo for.
+fn built_in(folder: &Path) -> Result<(Vec<u8>, String)> {
+    let (home, target, bin) = (folder.join("home"), folder.join("target"), folder.join("bin"));
+    let registry = home.join("registry/src").join(folder.file_name().context("no name")?);
+    for made in [&registry.join("some-1.0.0"), &target, &bin] {
+        std::fs::create_dir_all(made)?;
+    }
+    std::fs::write(registry.join("some-1.0.0/main.rs"), CRATE)?;
+    std::fs::write(target.join("generated.rs"), r#"panic!("there")"#)?;
+    std::fs::write(bin.join("cargo"), CARGO)?;
+    std::fs::set_permissions(bin.join("cargo"), std::fs::Permissions::from_mode(0o755))?;
+    let path = std::env::var("PATH")?;
+    let output = Command::new(workspace::root().join("image/build.sh"))
+        .args(["one-target", "another-target"])
+        .env("PATH", format!("{}:{path}", bin.display()))
+        .env("CARGO_HOME", &home)
+        .env("CARGO_TARGET_DIR", &target)
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok((std::fs::read(target.join("program"))?, std::fs::read_to_string(target.join("asked"))?))
+}
+
+#[test]
+fn what_is_shipped_is_the_same_wherever_it_is_built_and_does_not_tell_where() -> Result<()> {
+    let named = |name| tempfile::Builder::new().prefix(name).tempdir();
+    let (one, other) = (named("one")?, named("another with spaces ")?);
+    let ((program, asked), (again, _)) = (built_in(one.path())?, built_in(other.path())?);
+    let has = |words: &str| program.windows(words.len()).any(|window| window == words.as_bytes());
+    for told in ["/crates/some-1.0.0/main.rs", "/sumu/target/generated.rs"] {
+        ensure!(has(told), "a panic does not tell {told}");
+    }
+    let folder = one.path().canonicalize()?;
+    ensure!(!has(&folder.display().to_string()), "it tells that it was built in {}", folder.display());
+    ensure!(program == again, "it is another one in another place");
+    let targets = "--target one-target --target another-target";
+    let build = "build --release --locked --package sumu-operator --package sumu-lambdas --bins";
+    ensure_eq!(asked, format!("fetch --locked --quiet {targets}\n{build} {targets}\n"), "what Cargo is asked for");
+    Ok(())
+}
+
+/// What is built in another way has other bytes.
+#[test]
+fn what_is_shipped_is_built_by_the_one_script_alone() -> Result<()> {
+    let root = workspace::root();
+    let mut uses = BTreeMap::new();
+    for (name, path) in files(&root.join("image"))?
+        .into_iter()
+        .chain(files(&root.join(".github"))?)
+        .chain([("Makefile".to_owned(), root.join("Makefile")), ("Dockerfile".to_owned(), root.join("Dockerfile"))])
+    {
+        let text = std::fs::read_to_string(path)?;
+        let lines = || text.lines().filter(|line| !line.trim_start().starts_with('#') && !line.starts_with("COPY"));
+        let builds = lines().filter(|line| line.contains("cargo") && line.contains("--release")).count();
+        ensure_eq!(builds, usize::from(name == "build.sh"), "release builds in {name}");
+        ensure!(lines().all(|line| name == "build.sh" || !line.contains("RUSTFLAGS=")), "{name} has flags of its own");
+        uses.insert(name, lines().filter(|line| line.contains("image/build.sh")).count());
+    }
+    // `make functions` and `make image-root`; what the image's sources depend on, and they.
+    for (name, count) in [("Makefile", 2), ("Dockerfile", 2), ("reproduce.sh", 1)] {
+        ensure_eq!(uses.get(name), Some(&count), "how often {name} builds what is shipped");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_operator_runs_from_the_images_files_as_nobody_and_writes_nothing() -> Result<()> {
     let cluster = Cluster::shared()?;
