@@ -34,7 +34,8 @@ remap "$CARGO_TARGET_DIR" /sumu/target
 for registry in "$CARGO_HOME"/registry/src/*; do remap "$registry" /crates; done
 # What a toolchain says by itself when it has no source of the standard library.
 remap "$(rustc --print sysroot)/lib/rustlib/src/rust" "/rustc/$(rustc -vV | sed -n 's/^commit-hash: //p')"
-export CARGO_ENCODED_RUSTFLAGS="$flags"
+# Else it is Rust's own linker or the system's, depending on whether Cargo was told a name, as in the Dockerfile.
+export CARGO_ENCODED_RUSTFLAGS="$flags$(printf '\037')-Clinker-flavor=gcc"
 
 # shellcheck disable=SC2086
 exec cargo build --release --locked --package sumu-operator --package sumu-lambdas --bins $targets

@@ -117,14 +117,15 @@ const CARGO: &str = r#"#!/bin/sh
 echo "$*" >>"$CARGO_TARGET_DIR/asked"
 [ "$1" = build ] || exit 0
 IFS=$(printf '\037')
-GENERATED="$CARGO_TARGET_DIR/generated.rs" exec rustc $CARGO_ENCODED_RUSTFLAGS --edition=2024 -C strip=symbols \
+GENERATED="$CARGO_TARGET_DIR/generated.rs" exec rustc $CARGO_ENCODED_RUSTFLAGS --edition=2024 -Cstrip=symbols $LINKER \
     -o "$CARGO_TARGET_DIR/program" "$CARGO_HOME"/registry/src/*/some-1.0.0/main.rs
 "#;
 const CRATE: &str =
     r#"fn main() { if std::env::args().len() > 1 { include!(env!("GENERATED")) } else { panic!("here") } }"#;
 
-/// What image/build.sh makes of a crate when everything is in `folder`, and what it asks Cargo for.
-fn built_in(folder: &Path) -> Result<(Vec<u8>, String)> {
+/// What image/build.sh makes of a crate when everything is in `folder`, and what it asks Cargo for. `linker` is how Cargo
+/// names the linker, when one was named to it.
+fn built_in(folder: &Path, linker: &str) -> Result<(Vec<u8>, String)> {
     let (home, target, bin) = (folder.join("home"), folder.join("target"), folder.join("bin"));
     let registry = home.join("registry/src").join(folder.file_name().context("no name")?);
     for made in [&registry.join("some-1.0.0"), &target, &bin] {
@@ -132,14 +133,17 @@ fn built_in(folder: &Path) -> Result<(Vec<u8>, String)> {
     }
     std::fs::write(registry.join("some-1.0.0/main.rs"), CRATE)?;
     std::fs::write(target.join("generated.rs"), r#"panic!("there")"#)?;
-    std::fs::write(bin.join("cargo"), CARGO)?;
-    std::fs::set_permissions(bin.join("cargo"), std::fs::Permissions::from_mode(0o755))?;
+    for (name, program) in [("cargo", CARGO), ("some-gcc", "#!/bin/sh\nexec cc \"$@\"\n")] {
+        std::fs::write(bin.join(name), program)?;
+        std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755))?;
+    }
     let path = std::env::var("PATH")?;
     let output = Command::new(workspace::root().join("image/build.sh"))
         .args(["one-target", "another-target"])
         .env("PATH", format!("{}:{path}", bin.display()))
         .env("CARGO_HOME", &home)
         .env("CARGO_TARGET_DIR", &target)
+        .env("LINKER", linker)
         .output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok((std::fs::read(target.join("program"))?, std::fs::read_to_string(target.join("asked"))?))
@@ -149,7 +153,7 @@ fn built_in(folder: &Path) -> Result<(Vec<u8>, String)> {
 fn what_is_shipped_is_the_same_wherever_it_is_built_and_does_not_tell_where() -> Result<()> {
     let named = |name| tempfile::Builder::new().prefix(name).tempdir();
     let (one, other) = (named("one")?, named("another with spaces ")?);
-    let ((program, asked), (again, _)) = (built_in(one.path())?, built_in(other.path())?);
+    let ((program, asked), (again, _)) = (built_in(one.path(), "")?, built_in(other.path(), "-Clinker=some-gcc")?);
     let has = |words: &str| program.windows(words.len()).any(|window| window == words.as_bytes());
     for told in ["/crates/some-1.0.0/main.rs", "/sumu/target/generated.rs"] {
         ensure!(has(told), "a panic does not tell {told}");
