@@ -7,7 +7,8 @@
 # All is built once on the builder's own processor, for both, so the second platform costs nothing. A stack may want
 # functions for a processor that is not the operator's; that is why each image has both.
 #
-# Name both bases by digest where a build has to be repeated to the byte (`--build-arg RUNTIME=…@sha256:…`).
+# The same commit gives the same programs and packages with the same BUILDER (image/build.sh). Name both bases by digest where
+# all of the image has to be repeated to the byte (`--build-arg RUNTIME=…@sha256:…`).
 
 # Debian 12's glibc asks for nothing that Amazon Linux 2023, where the functions run, does not have.
 ARG BUILDER=rust:1.95-bookworm
@@ -33,14 +34,13 @@ COPY operator/Cargo.toml operator/
 COPY lambdas/Cargo.toml lambdas/
 COPY lambdas/contract/Cargo.toml lambdas/contract/
 COPY tests/Cargo.toml tests/
-COPY image/stubs.sh image/
-ENV BUILD="cargo build --release --locked --package sumu-operator --package sumu-lambdas --bins \
-    --target x86_64-unknown-linux-gnu --target aarch64-unknown-linux-gnu"
-RUN image/stubs.sh && $BUILD
+COPY image/stubs.sh image/build.sh image/
+ENV TARGETS="x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu"
+RUN image/stubs.sh && image/build.sh $TARGETS
 
 COPY . .
 # The stubs are newer than what was copied; Cargo goes by the time.
-RUN find operator lambdas -name '*.rs' -exec touch {} + && $BUILD
+RUN find operator lambdas -name '*.rs' -exec touch {} + && image/build.sh $TARGETS
 ARG SOURCE_DATE_EPOCH=0
 # Docker and Rust have different names for one processor.
 RUN built=/target/x86_64-unknown-linux-gnu/release:/target/aarch64-unknown-linux-gnu/release; \

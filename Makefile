@@ -8,6 +8,8 @@ export SUMU_CACHE CARGO_TARGET_DIR
 # The architecture's name in AWS.
 ARCHITECTURE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 BIN := $(CARGO_TARGET_DIR)/debug
+# Where image/build.sh leaves what is shipped, which the same commit builds to the same bytes anywhere.
+SHIPPED = $(CARGO_TARGET_DIR)/$(shell rustc --print host-tuple)/release
 
 # An end-to-end test mostly waits: five at once keep two cores busy.
 TEST_THREADS ?= 5
@@ -18,7 +20,7 @@ STORIES_IN_AWS := connect::a_token_in_a_place drift::an_edit lifecycle::an_appli
 # The name of a run, which is in each name of its resources.
 RUN := $(or $(RUN),itest$(shell date +%H%M%S))
 
-.PHONY: help demo test test-faults test-scale test-aws sweep-aws setup build lint bench crds chart functions image-root clean
+.PHONY: help demo test test-faults test-scale test-reproducible test-aws sweep-aws setup build lint bench crds chart functions image-root clean
 .DEFAULT_GOAL := help
 
 help: ## Shows this list.
@@ -39,6 +41,9 @@ test-faults: setup build ## Runs every scenario of AWS's faults and every kill, 
 
 test-scale: setup build ## A hundred stacks beside 600 big Secrets, and fifty that share AWS's rates; eleven minutes.
 	RUST_TEST_THREADS=1 cargo test --workspace --locked --test live -- --include-ignored --nocapture scale::
+
+test-reproducible: ## Builds what is shipped twice, in different places, and fails if a byte differs; TIME.
+	image/reproduce.sh
 
 test-aws: setup functions ## Runs the stories of users in a real account, which costs cents: AWS_PROFILE=... make test-aws
 	@echo "run $(RUN): everything in AWS is called sumu-$(RUN)-..., and make sweep-aws RUN=$(RUN) removes what a crash leaves"
@@ -75,14 +80,13 @@ chart: ## Writes the table of values in the chart's README.md from its values.ya
 	SUMU_WRITE_CHART=1 cargo test --workspace --locked --test chart -- values::
 
 functions: build ## Packs the four Lambda functions, small and fast; takes minutes.
-	cargo build -p sumu-lambdas --release --locked --bins
-	$(BIN)/sumu-operator package --from $(CARGO_TARGET_DIR)/release --to $(SUMU_CACHE)/functions --architecture $(ARCHITECTURE)
+	image/build.sh
+	$(BIN)/sumu-operator package --from $(SHIPPED) --to $(SUMU_CACHE)/functions --architecture $(ARCHITECTURE)
 
 image-root: build ## Lays out what the image adds to its base, for this machine's processor alone; takes minutes.
-	cargo build -p sumu-operator -p sumu-lambdas --release --locked --bins
+	image/build.sh
 	rm -rf $(SUMU_CACHE)/image
-	image/layout.sh $(BIN)/sumu-operator $(CARGO_TARGET_DIR)/release/sumu-operator $(SUMU_CACHE)/image \
-		$(ARCHITECTURE)=$(CARGO_TARGET_DIR)/release
+	image/layout.sh $(BIN)/sumu-operator $(SHIPPED)/sumu-operator $(SUMU_CACHE)/image $(ARCHITECTURE)=$(SHIPPED)
 
 clean: ## Removes what was built, except for the testbed's programs.
 	cargo clean

@@ -14,6 +14,7 @@
 //! | [`issuer`] | keys over HTTP and the tokens that they sign |
 //! | [`stack`] | one `SumuStack` as its users see it |
 //! | [`operator`] | `sumu-operator run` as a process, and what its log tells |
+//! | [`image`] | the files of the image, and its operator as in a pod |
 //! | [`client`] | a WebSocket client |
 //! | [`backend`] | plain boto3 |
 //! | [`certificate`] | certificates of AWS Certificate Manager |
@@ -41,6 +42,7 @@ pub mod front;
 pub mod gateway;
 pub mod guard;
 pub mod helm;
+pub mod image;
 pub mod issuer;
 pub mod kubernetes;
 pub mod operator;

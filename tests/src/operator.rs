@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::guard::{Guarded, Program};
+use crate::image::Image;
 use crate::poll::within;
 use crate::testbed::Testbed;
 use crate::{Context, Result, workspace};
@@ -33,6 +34,8 @@ pub struct Settings {
     pub key: Option<String>,
     /// Where its credentials for AWS come from when it has no access keys.
     pub identity: Option<Vec<(String, String)>>,
+    /// The image to run it from, with the packages of that.
+    pub image: Option<Image>,
 }
 
 impl Settings {
@@ -84,12 +87,16 @@ impl Operator {
             variables.retain(|name, _| !name.starts_with("AWS_ACCESS_KEY") && !name.starts_with("AWS_SECRET"));
             variables.extend(identity.iter().cloned());
         }
-        let mut program = Program::new(name, workspace::program("sumu-operator")?)
+        let (program, functions) = match &settings.image {
+            Some(image) => (image.operator(&name)?, image.functions()),
+            None => (Program::new(name, workspace::program("sumu-operator")?), testbed.functions()?),
+        };
+        let mut program = program
             .arguments(["run", "--log-format", "json", "--metrics-address", "127.0.0.1:0"])
             .arguments(["--region", testbed.aws().region()])
             .arguments(addresses(testbed))
             .argument("--functions-dir")
-            .argument(testbed.functions()?)
+            .argument(functions)
             .arguments(&settings.arguments)
             // Clean, so that what the developer has set for AWS or a cluster reaches neither.
             .clean_environment()
@@ -128,6 +135,12 @@ impl Operator {
     /// Fails with the end of its log when it has ended.
     pub fn ensure_running(&mut self) -> Result<()> {
         self.process.ensure_running()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub const fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Every JSON line that it has logged so far. What is no JSON (a panic, say) is left out.

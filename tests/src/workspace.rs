@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use crate::{Context, Error, Result};
 
 /// The four functions' programs.
-const FUNCTIONS: [&str; 4] = ["authorizer", "routes", "pusher", "watchdog"];
+pub const FUNCTIONS: [&str; 4] = ["authorizer", "routes", "pusher", "watchdog"];
 
 /// The machine's architecture in AWS's words.
 #[must_use]
@@ -76,6 +76,11 @@ pub fn program(name: &str) -> Result<PathBuf> {
     })
 }
 
+/// The folder with the programs of this workspace.
+pub fn programs() -> Result<PathBuf> {
+    Ok(program("sumu-operator")?.parent().context("the operator is in no folder")?.to_owned())
+}
+
 /// The folder with the functions' packages, packed again when a program is newer than its package.
 ///
 /// A real account gets those that `make functions` has built: the others are twenty times as large.
@@ -87,8 +92,7 @@ pub fn functions(are_for_an_account: bool) -> Result<PathBuf> {
     }
     // Beside the programs: runs of two checkouts must not pack over each other, because an operator that has read what a
     // package's hash is would upload another one.
-    let operator = program("sumu-operator")?;
-    let folder = operator.parent().context("the operator is in no folder")?.join("functions");
+    let folder = programs()?.join("functions");
     let packages = folder.join(architecture());
     let mut stale = false;
     for function in FUNCTIONS {
@@ -105,9 +109,8 @@ pub fn functions(are_for_an_account: bool) -> Result<PathBuf> {
 fn pack(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder.join(architecture()))?;
     let fresh = tempfile::Builder::new().prefix(".new-").tempdir_in(folder)?;
-    let operator = program("sumu-operator")?;
-    let from = operator.parent().context("the operator is in no folder")?;
-    let output = Command::new(&operator)
+    let from = programs()?;
+    let output = Command::new(program("sumu-operator")?)
         .args(["package".as_ref(), "--from".as_ref(), from.as_os_str(), "--to".as_ref(), fresh.path().as_os_str()])
         .args(["--architecture", architecture()])
         .output()?;

@@ -40,6 +40,8 @@ mod export;
 mod faults;
 #[path = "live/identity.rs"]
 mod identity;
+#[path = "live/image.rs"]
+mod image;
 #[path = "live/keys.rs"]
 mod keys;
 #[path = "live/kill.rs"]

@@ -1,50 +1,17 @@
-//! What the image adds to its base, laid out by the script that the Dockerfile runs, and used as in a cluster.
-//!
-//! The image itself is never built here, because there is nothing that could. So the base (glibc, certificates) is this
-//! machine's.
+//! What the image adds to its base, how it comes about, and that it runs where the chart runs it.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::Value;
 use sumu_operator::packages::hashes;
-use sumu_tests::guard::Program;
-use sumu_tests::kubernetes::Kubernetes;
+use sumu_tests::image::{self, Image};
 use sumu_tests::poll::PATIENCE;
 use sumu_tests::{Context, Result, ensure, ensure_eq, eventually, workspace};
 
-use crate::cluster::{Cluster, NAMESPACE, RELEASE, run, text};
-
-/// The user of the image, and of the chart's pods.
-const USER: &str = "65532";
-
-/// Makes `$1` a file system of its own that nobody can write to, and becomes the user `$2` without any privilege.
-const AS_IN_A_POD: &str = r#"
-mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" || exit 101
-if touch "$1/probe" 2>/dev/null; then exit 102; fi
-user=$2; shift 2
-exec setpriv --reuid="$user" --regid="$user" --clear-groups --no-new-privs --bounding-set=-all "$@"
-"#;
-
-/// Lays the image out from the programs of this build.
-fn lay_out(to: &Path) -> Result<Output> {
-    let operator = workspace::program("sumu-operator")?;
-    let built = operator.parent().context("the operator is in no folder")?;
-    let functions = format!("{}={}", workspace::architecture(), built.display());
-    Ok(Command::new(workspace::root().join("image/layout.sh"))
-        .args([operator.as_os_str(), operator.as_os_str(), to.as_os_str()])
-        .arg(functions)
-        .output()?)
-}
-
-fn laid_out(to: &Path) -> Result<()> {
-    let output = lay_out(to)?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
+use crate::cluster::{Cluster, NAMESPACE, RELEASE, run};
 
 /// Every file below a folder, by its path there.
 fn files(top: &Path) -> Result<BTreeMap<String, PathBuf>> {
@@ -66,11 +33,8 @@ fn files(top: &Path) -> Result<BTreeMap<String, PathBuf>> {
 
 #[test]
 fn the_image_has_the_operator_and_the_packages_where_it_looks_for_them_and_the_same_ones_each_time() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-    laid_out(&first)?;
-    laid_out(&second)?;
-    let (one, other) = (files(&first)?, files(&second)?);
+    let (first, second) = (Image::lay_out()?, Image::lay_out()?);
+    let (one, other) = (files(&first.root())?, files(&second.root())?);
     let mut expected = vec!["usr/local/bin/sumu-operator".to_owned()];
     for function in ["authorizer", "pusher", "routes", "watchdog"] {
         expected.push(format!("functions/{}/{function}.zip", workspace::architecture()));
@@ -85,7 +49,7 @@ fn the_image_has_the_operator_and_the_packages_where_it_looks_for_them_and_the_s
         ensure_eq!(data.mtime(), data_again.mtime(), "the time of {name}");
         ensure_eq!(data.permissions().mode() & 0o222, 0, "who may write {name}");
     }
-    let functions = first.join("functions");
+    let functions = first.functions();
     let told = std::fs::read_to_string(functions.join(workspace::architecture()).join("codeSha256.yaml"))?;
     let architecture = serde_json::from_value(workspace::architecture().into())?;
     ensure_eq!(told, hashes(&functions, architecture)?, "the hashes beside the packages");
@@ -95,7 +59,7 @@ fn the_image_has_the_operator_and_the_packages_where_it_looks_for_them_and_the_s
 #[test]
 fn what_is_there_already_is_not_mixed_with_what_is_new() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let output = lay_out(folder.path())?;
+    let output = image::lay_out(&workspace::programs()?, folder.path())?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(!output.status.success() && said.contains("is there already: remove it"), "it said {said}");
     Ok(())
@@ -148,54 +112,107 @@ fn the_dockerfile_copies_every_manifest_and_has_a_stub_for_every_target() -> Res
     Ok(())
 }
 
-/// A kubeconfig of the chart's service account that needs no other file and that anybody can read.
-async fn kubeconfig(kubernetes: &Kubernetes, to: &Path) -> Result<PathBuf> {
-    let identity = kubernetes.kubeconfig_of(NAMESPACE, RELEASE).await?;
-    let flat = ["config", "view", "--flatten", "--raw", "--output=json", "--kubeconfig", text(&identity)?];
-    let path = to.join("kubeconfig");
-    std::fs::write(&path, kubernetes.kubectl_ok(&flat, "").await?)?;
-    Ok(path)
+/// Stands in for Cargo: "builds" a crate of a registry, and what a build script has generated, as Cargo would.
+const CARGO: &str = r#"#!/bin/sh
+echo "$*" >>"$CARGO_TARGET_DIR/asked"
+[ "$1" = build ] || exit 0
+IFS=$(printf '\037')
+GENERATED="$CARGO_TARGET_DIR/generated.rs" exec rustc $CARGO_ENCODED_RUSTFLAGS --edition=2024 -Cstrip=symbols $LINKER \
+    -o "$CARGO_TARGET_DIR/program" "$CARGO_HOME"/registry/src/*/some-1.0.0/main.rs
+"#;
+const CRATE: &str =
+    r#"fn main() { if std::env::args().len() > 1 { include!(env!("GENERATED")) } else { panic!("here") } }"#;
+
+/// What image/build.sh makes of a crate when everything is in `folder`, and what it asks Cargo for. `linker` is how Cargo
+/// names the linker, when one was named to it.
+fn built_in(folder: &Path, linker: &str) -> Result<(Vec<u8>, String)> {
+    let (home, target, bin) = (folder.join("home"), folder.join("target"), folder.join("bin"));
+    let registry = home.join("registry/src").join(folder.file_name().context("no name")?);
+    for made in [&registry.join("some-1.0.0"), &target, &bin] {
+        std::fs::create_dir_all(made)?;
+    }
+    std::fs::write(registry.join("some-1.0.0/main.rs"), CRATE)?;
+    std::fs::write(target.join("generated.rs"), r#"panic!("there")"#)?;
+    for (name, program) in [("cargo", CARGO), ("some-gcc", "#!/bin/sh\nexec cc \"$@\"\n")] {
+        std::fs::write(bin.join(name), program)?;
+        std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755))?;
+    }
+    let path = std::env::var("PATH")?;
+    let output = Command::new(workspace::root().join("image/build.sh"))
+        .args(["one-target", "another-target"])
+        .env("PATH", format!("{}:{path}", bin.display()))
+        .env("CARGO_HOME", &home)
+        .env("CARGO_TARGET_DIR", &target)
+        .env("LINKER", linker)
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok((std::fs::read(target.join("program"))?, std::fs::read_to_string(target.join("asked"))?))
 }
 
-fn is_root() -> Result<bool> {
-    Ok(std::fs::metadata("/proc/self")?.uid() == 0)
+#[test]
+fn what_is_shipped_is_the_same_wherever_it_is_built_and_does_not_tell_where() -> Result<()> {
+    let named = |name| tempfile::Builder::new().prefix(name).tempdir();
+    let (one, other) = (named("one")?, named("another with spaces ")?);
+    let ((program, asked), (again, _)) = (built_in(one.path(), "")?, built_in(other.path(), "-Clinker=some-gcc")?);
+    let has = |words: &str| program.windows(words.len()).any(|window| window == words.as_bytes());
+    for told in ["/crates/some-1.0.0/main.rs", "/sumu/target/generated.rs"] {
+        ensure!(has(told), "a panic does not tell {told}");
+    }
+    let folder = one.path().canonicalize()?;
+    ensure!(!has(&folder.display().to_string()), "it tells that it was built in {}", folder.display());
+    ensure!(program == again, "it is another one in another place");
+    let targets = "--target one-target --target another-target";
+    let build = "build --release --locked --package sumu-operator --package sumu-lambdas --bins";
+    ensure_eq!(asked, format!("fetch --locked --quiet {targets}\n{build} {targets}\n"), "what Cargo is asked for");
+    Ok(())
+}
+
+/// What is built in another way has other bytes.
+#[test]
+fn what_is_shipped_is_built_by_the_one_script_alone() -> Result<()> {
+    let root = workspace::root();
+    let mut uses = BTreeMap::new();
+    for (name, path) in files(&root.join("image"))?
+        .into_iter()
+        .chain(files(&root.join(".github"))?)
+        .chain([("Makefile".to_owned(), root.join("Makefile")), ("Dockerfile".to_owned(), root.join("Dockerfile"))])
+    {
+        let text = std::fs::read_to_string(path)?;
+        let lines = || text.lines().filter(|line| !line.trim_start().starts_with('#') && !line.starts_with("COPY"));
+        let builds = lines().filter(|line| line.contains("cargo") && line.contains("--release")).count();
+        ensure_eq!(builds, usize::from(name == "build.sh"), "release builds in {name}");
+        ensure!(lines().all(|line| name == "build.sh" || !line.contains("RUSTFLAGS=")), "{name} has flags of its own");
+        uses.insert(name, lines().filter(|line| line.contains("image/build.sh")).count());
+    }
+    // `make functions` and `make image-root`; what the image's sources depend on, and they.
+    for (name, count) in [("Makefile", 2), ("Dockerfile", 2), ("reproduce.sh", 1)] {
+        ensure_eq!(uses.get(name), Some(&count), "how often {name} builds what is shipped");
+    }
+    Ok(())
 }
 
 #[test]
 fn the_operator_runs_from_the_images_files_as_nobody_and_writes_nothing() -> Result<()> {
     let cluster = Cluster::shared()?;
     run(async {
-        let folder = tempfile::tempdir()?;
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
-        let image = folder.path().join("image");
-        laid_out(&image)?;
-        let kubeconfig = kubeconfig(&cluster.kubernetes, folder.path()).await?;
-        let operator = image.join("usr/local/bin/sumu-operator");
-        // Without root nothing can be mounted, but then the operator is nobody in particular all the same.
-        let program = if is_root()? {
-            let shell = ["--mount", "sh", "-c", AS_IN_A_POD, "pod"];
-            Program::new("image", "unshare").arguments(shell).argument(&image).arguments([USER]).argument(&operator)
-        } else {
-            // Not `println!`, of which a test that passes shows nothing.
-            let skipped = "not root: neither the mount that nobody can write to nor the change of the user was tried";
-            writeln!(std::io::stderr(), "{skipped}")?;
-            Program::new("image", &operator)
-        };
-        let program = program
+        let image = Image::lay_out()?;
+        let kubernetes = &cluster.kubernetes;
+        let identity = kubernetes.kubeconfig_of(NAMESPACE, RELEASE).await?;
+        let program = image
+            .operator("image")?
             .arguments(["run", "--metrics-address", "127.0.0.1:0", "--functions-dir"])
-            .argument(image.join("functions"))
+            .argument(image.functions())
             .clean_environment()
-            .variable("KUBECONFIG", kubeconfig);
-        let mut operator = program.start(folder.path())?;
+            .variable("KUBECONFIG", image.kubeconfig(kubernetes, &identity).await?);
+        let logs = tempfile::tempdir()?;
+        let mut operator = program.start(logs.path())?;
         eventually(PATIENCE, "the operator to start", async || {
             operator.ensure_running()?;
             ensure!(std::fs::read_to_string(operator.log())?.contains("operator started"), "it has not said so");
             Ok(())
         })
         .await?;
-        let status = std::fs::read_to_string(format!("/proc/{}/status", operator.pid()))?;
-        let user = status.lines().find_map(|line| line.strip_prefix("Uid:")).context("no user")?;
-        ensure!(!user.split_whitespace().any(|id| id == "0"), "it is root: {user}");
+        image::ensure_is_not_root(operator.pid())?;
         ensure!(operator.terminate()?.success(), "it did not end well");
         Ok(())
     })

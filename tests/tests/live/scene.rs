@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sumu_tests::aws::Inventory;
 use sumu_tests::backend::Backend;
 use sumu_tests::client::{Client, Credentials};
+use sumu_tests::image::Image;
 use sumu_tests::operator::{Operator, Pass, Settings};
 use sumu_tests::stack::{self, SETTLED_WITHIN, Stack};
 use sumu_tests::{Context, Result, Testbed, ensure, ensure_eq, eventually, story_of};
@@ -232,6 +233,15 @@ impl Scene {
     pub fn operate_as(&mut self, identity: Vec<(String, String)>) -> Result<()> {
         self.kill_operator()?;
         self.settings.identity = Some(identity);
+        self.start_operator()
+    }
+
+    /// Starts the image's operator in the place of this one, with the image's packages; so are those to come.
+    pub async fn operate_from(&mut self, image: &Image) -> Result<()> {
+        self.stop_operator()?;
+        let kubernetes = self.testbed.kubernetes();
+        self.settings.kubeconfig = Some(image.kubeconfig(kubernetes, &kubernetes.kubeconfig()).await?);
+        self.settings.image = Some(image.clone());
         self.start_operator()
     }
 

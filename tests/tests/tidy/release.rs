@@ -127,6 +127,22 @@ fn the_places_of_a_release_are_in_lower_case_and_a_failure_in_a_pipe_ends_it() -
     Ok(())
 }
 
+/// Other compilers would make other packages of the same commit.
+#[test]
+fn a_release_compares_the_images_packages_with_those_that_the_images_builder_makes_of_the_commit() -> Result<()> {
+    let workflow = workflow()?;
+    let dockerfile = std::fs::read_to_string(workspace::root().join("Dockerfile"))?;
+    let builder = dockerfile.lines().find_map(|line| line.strip_prefix("ARG BUILDER=")).context("no builder")?;
+    ensure_eq!(workflow["jobs"]["reproduce"]["container"], json!(builder), "where it is built again");
+    command(&workflow, "reproduce", "image/reproduce.sh > codeSha256.yaml")?;
+    let compares = command(&workflow, "release", "diff functions/x86_64/codeSha256.yaml reproduced/codeSha256.yaml")?;
+    let packs = compares.find("tar --create").context("the packages are not published")?;
+    ensure!(compares.find("diff ").is_some_and(|at| at < packs), "they are published before they are compared");
+    let needs = workflow["jobs"]["release"]["needs"].as_array().context("the release waits for nothing")?;
+    ensure!(needs.contains(&json!("reproduce")), "the release does not wait for it: {needs:?}");
+    Ok(())
+}
+
 #[test]
 fn the_changelog_begins_with_the_version_of_the_crates() -> Result<()> {
     let changelog = std::fs::read_to_string(workspace::root().join("CHANGELOG.md"))?;
