@@ -213,7 +213,7 @@ pub struct IamArguments {
     #[arg(long, conflicts_with_all = ["account", "partition"])]
     pub check: bool,
 
-    /// The role or the user whose rights are checked, by its ARN: the stack's role when absent, or whose the credentials are.
+    /// The role or the user whose rights are checked, by its ARN or that of a session: the stack's role when absent, or whose the credentials are.
     #[arg(long, value_name = "ARN", requires = "check", value_parser = principal)]
     pub principal: Option<Principal>,
 
@@ -267,7 +267,10 @@ fn full_name(text: &str) -> Result<FullName, String> {
 }
 
 fn principal(text: &str) -> Result<Principal, String> {
-    Principal::parse(text).ok_or_else(|| "the ARN of a role or a user: arn:aws:iam::ACCOUNT:role/NAME".to_owned())
+    let known = Principal::of_caller(text);
+    known.ok_or_else(|| {
+        "the ARN of a role or a user: arn:aws:iam::ACCOUNT:role/NAME or arn:aws:iam::ACCOUNT:user/NAME".to_owned()
+    })
 }
 
 /// What ends in a policy is a function and no pattern.

@@ -1,6 +1,7 @@
 //! `sumu-operator`: see `--help`.
 
 use std::future::Future;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -40,28 +41,39 @@ fn tell(error: &dyn std::error::Error) {
     }
 }
 
+/// Writes to the standard output. Whoever reads no further has what they want.
+fn say(text: &str) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    let written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(std::io::Error::new(error.kind(), format!("cannot write to the standard output: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
 fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match command {
-        Command::Crd => print!("{}", serde_saphyr::to_string(&SumuStack::crd())?),
-        Command::Reference => print!("{}", reference::reference()),
+        Command::Crd => say(&serde_saphyr::to_string(&SumuStack::crd())?)?,
+        Command::Reference => say(&reference::reference())?,
         Command::Package(PackageArguments { from, to, architecture }) => {
             packages::package(&from, &to, architecture)?;
-            print!("{}", packages::hashes(&to, architecture)?);
+            say(&packages::hashes(&to, architecture)?)?;
         }
         Command::Iam(arguments) if arguments.check => {
             let told = in_runtime(explain::check::check(&arguments))??;
-            print!("{}", told.text);
+            say(&told.text)?;
             if !told.is_settled {
                 return Ok(NOT_IN_PLACE.into());
             }
         }
         Command::Iam(arguments) if arguments.stack.is_some() => {
-            print!("{}", in_runtime(explain::roles(&arguments))??.text);
+            say(&in_runtime(explain::roles(&arguments))??.text)?;
         }
-        Command::Iam(arguments) => println!("{:#}", explain::operator_policy(&arguments)),
+        Command::Iam(arguments) => say(&format!("{:#}\n", explain::operator_policy(&arguments)))?,
         Command::Plan(arguments) => {
             let told = in_runtime(explain::plan(&arguments))??;
-            print!("{}", told.text);
+            say(&told.text)?;
             if arguments.detailed_exitcode && !told.is_settled {
                 return Ok(NOT_IN_PLACE.into());
             }
@@ -78,11 +90,11 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
                 }
                 return Ok(ExitCode::FAILURE);
             }
-            println!("no SumuStack is left");
+            say("no SumuStack is left\n")?;
         }
         Command::Ready(arguments) => {
             in_runtime(ready::ask(&arguments.address, arguments.within()))??;
-            println!("{} is ready", arguments.address);
+            say(&format!("{} is ready\n", arguments.address))?;
         }
     }
     Ok(ExitCode::SUCCESS)

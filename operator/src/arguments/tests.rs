@@ -40,9 +40,11 @@ fn a_check_is_of_whose_the_credentials_are_or_of_one_role_or_user_whose_account_
     let role = "arn:aws:iam::123456789012:role/sumu-operator";
     assert!(is_taken(&["iam", "--check"]) && is_taken(&["iam", "--check", "--principal", role]));
     assert!(is_taken(&["iam", "--check", "--stack", "apps/live", "--region", "eu-west-1"]));
+    let session = "arn:aws:sts::123456789012:assumed-role/sumu-operator/me";
+    assert!(is_taken(&["iam", "--check", "--principal", session]), "as `aws sts get-caller-identity` prints it");
     assert!(!is_taken(&["iam", "--principal", role]), "what of it?");
     assert!(!is_taken(&["iam", "--check", "--account", "210987654321", "--principal", role]), "in which account?");
-    for wrong in ["sumu-operator", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/a/b"] {
+    for wrong in ["sumu-operator", "arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/a"] {
         assert!(!is_taken(&["iam", "--check", "--principal", wrong]), "{wrong}");
     }
 }

@@ -19,7 +19,7 @@ use crate::desired::Desired;
 use crate::desired::domain::Domain;
 use crate::observed::domain::{DomainState, MappingState};
 use crate::observed::{ApiState, Observed};
-use crate::stack::name::Tags;
+use crate::stack::name::{STACK_TAG, Tags};
 use crate::stack::note::{self, Notes};
 
 const PART: Part = Part::CustomDomain;
@@ -85,13 +85,7 @@ fn keep(want: &Domain, desired: &Desired, observed: &Observed, notes: &Notes, pl
     }
     let Some(found) = observed.domains.names.get(&want.name) else { return make(want, desired, plan) };
     if want.certificate_arn.is_some() && !found.is_ours {
-        return plan.wait(
-            PART,
-            WaitReason::Conflict(format!(
-                "{what} is there already and lacks this stack's tag: delete it and the stack makes its own, or take \
-             certificateArn out of spec.gateway.customDomain and the stack is only mapped under it"
-            )),
-        );
+        return plan.wait(PART, taken(&what, found));
     }
     if found.is_ours {
         keep_own(want, found, desired, plan);
@@ -103,6 +97,20 @@ fn keep(want: &Domain, desired: &Desired, observed: &Observed, notes: &Notes, pl
     if let Some(zone) = want.hosted_zone_id.as_ref().filter(|_| found.is_ours) {
         records::keep(want, zone, found, desired, observed, notes, plan);
     }
+}
+
+/// A domain name of somebody else's, which may be in use: that is told first which harms nobody.
+fn taken(what: &str, found: &DomainState) -> WaitReason {
+    const SHARE: &str = "take certificateArn out of spec.gateway.customDomain and the stack is only mapped under it";
+    WaitReason::Conflict(match found.tags.get(STACK_TAG) {
+        Some(other) => {
+            format!("{what} is there already and another object's, SumuStack {other}: name another, or {SHARE}")
+        }
+        None => format!(
+            "{what} is there already and lacks this stack's tag: {SHARE}, or delete it, if nobody uses it, and the stack \
+             makes its own"
+        ),
+    })
 }
 
 fn make(want: &Domain, desired: &Desired, plan: &mut Plan) {

@@ -1,11 +1,13 @@
 //! What the operator would do, told before it does it: `sumu-operator plan`, and `iam --stack`.
 
 use std::path::PathBuf;
+use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 use sumu_operator::desired::policy::Document;
+use sumu_tests::aws::ACCOUNT;
 use sumu_tests::operator::{Settings, Told, provision, tell};
-use sumu_tests::{Context, Error, Result, ensure, ensure_eq, story};
+use sumu_tests::{Context, Error, Result, ensure, ensure_eq, story, workspace};
 
 use crate::scene::{Scene, names_begin, scene};
 
@@ -219,4 +221,30 @@ fn the_roles_of_a_stack_that_nobody_has_made_have_wildcards_for_what_is_not_know
         let pusher = "arn:aws:execute-api:eu-west-1:123456789012:*/live/POST/@connections/*";
         ensure_says(&told, &[pusher, "sumu-apps-never-????????-pusher"])
     })
+}
+
+#[test]
+fn a_full_disk_is_told_and_whoever_reads_no_further_is_not_disturbed() -> Result<()> {
+    let iam = |output: Stdio| -> Result<Output> {
+        let mut command = std::process::Command::new(workspace::program("sumu-operator")?);
+        Ok(command
+            .args(["iam", "--account", ACCOUNT])
+            .stdout(output)
+            .stderr(Stdio::piped())
+            .spawn()?
+            .wait_with_output()?)
+    };
+    let full = iam(std::fs::File::options().write(true).open("/dev/full")?.into())?;
+    let told = String::from_utf8_lossy(&full.stderr).into_owned();
+    ensure_eq!(full.status.code(), Some(1), "the exit code, and {told}");
+    ensure!(told.contains("cannot write to the standard output") && !told.contains("panicked"), "{told}");
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let unread = iam(writer.into())?;
+    ensure_eq!(
+        (unread.status.code(), unread.stderr.len()),
+        (Some(0), 0),
+        "the exit code, and the length of what is told"
+    );
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use sumu_operator::desired::Desired;
 use sumu_operator::observed::domain::{MappingState, RecordState};
 use sumu_operator::plan::WaitReason;
-use sumu_operator::stack::name::OWNER_TAG;
+use sumu_operator::stack::name::{OWNER_TAG, STACK_TAG};
 
 use super::{NAME, assert_gone, assert_leads, domain, own, shared, shared_cloud, theirs};
 use crate::cloud::domain::alias;
@@ -34,8 +34,16 @@ fn a_domain_name_of_somebody_else_is_told_and_everything_else_is_made() {
     let reason = stuck(&cloud, &fixture.desired);
     assert!(matches!(reason, WaitReason::Conflict(_)), "{reason}");
     assert!(reason.to_string().starts_with("domain name live.example.com is there already"), "{reason}");
+    let says = |reason: &WaitReason, words: &str| assert!(reason.to_string().contains(words), "{reason}");
+    says(&reason, "or delete it, if nobody uses it");
     assert_eq!(cloud.held().domains, before);
     assert_eq!(cloud.held().apis[0].stages.len(), 1, "the API is there without it");
+
+    // Who did what was told first would take another stack's clients their address.
+    cloud.change(|world| drop(domain(world).tags.insert(STACK_TAG.into(), "apps/one".into())));
+    let of_stack = stuck(&cloud, &fixture.desired);
+    says(&of_stack, "another object's, SumuStack apps/one: name another");
+    assert!(!of_stack.to_string().contains("delete"), "{of_stack}");
 
     cloud.change(|world| world.held.domains.names.clear());
     settle(&cloud, &fixture.desired);
