@@ -42,7 +42,7 @@ test-faults: setup build ## Runs every scenario of AWS's faults and every kill, 
 test-scale: setup build ## A hundred stacks beside 600 big Secrets, and fifty that share AWS's rates; eleven minutes.
 	RUST_TEST_THREADS=1 cargo test --workspace --locked --test live -- --include-ignored --nocapture scale::
 
-test-reproducible: ## Builds what is shipped twice, in different places, and fails if a byte differs; a quarter of an hour.
+test-reproducible: ## Builds what is shipped twice, in different places, and fails if a byte differs; half an hour.
 	image/reproduce.sh
 
 test-aws: setup functions ## Runs the stories of users in a real account, which costs cents: AWS_PROFILE=... make test-aws
