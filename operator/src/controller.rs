@@ -218,8 +218,8 @@ async fn keep(stack: &SumuStack, object: &Object, stacks: &Stacks, context: &Con
         None if is_suspended => counted(Purpose::Check, Box::pin(look_until(&*cloud, &desired, &context.stop))).await,
         None => counted(purpose, Box::pin(converge_until(&*cloud, &desired, &context.stop))).await,
     };
-    let needs = Needs::of(&spec, cloud.account());
-    let pass = match Box::pin(advised(result, &cloud, &desired.names, &needs, &context.stop)).await {
+    let needs = || Needs::of(&spec, cloud.account());
+    let pass = match Box::pin(advised(result, &cloud, &desired.names, needs, &context.stop)).await {
         Ok(Some(pass)) => pass,
         Ok(None) => return Ok(Action::await_change()),
         Err(error) => return context.unseen(stack, object, stacks, &error).await,
@@ -257,9 +257,11 @@ async fn delete(stack: &SumuStack, object: &Object, stacks: &Stacks, context: &C
     let is_retained = desired.end == End::Retained;
     let (result, calls) = counted(Purpose::Change, Box::pin(converge_until(&*cloud, &desired, &context.stop))).await;
     // A spec that nothing could be made of is no reason to stay.
-    let spec = StackSpec::of(stack, &context.default_region);
-    let needs = spec.map(|spec| Needs::of(&spec, cloud.account())).unwrap_or_default();
-    let pass = match Box::pin(advised(result, &cloud, &desired.names, &needs, &context.stop)).await {
+    let needs = || {
+        let spec = StackSpec::of(stack, &context.default_region);
+        spec.map(|spec| Needs::of(&spec, cloud.account())).unwrap_or_default()
+    };
+    let pass = match Box::pin(advised(result, &cloud, &desired.names, needs, &context.stop)).await {
         Ok(Some(pass)) => pass,
         Ok(None) => return Ok(Action::await_change()),
         Err(error) => return context.unseen(stack, object, stacks, &error).await,

@@ -21,7 +21,7 @@ use std::io;
 use serde::Serialize;
 
 use crate::arguments::{Feature, IamArguments, Output, Pacing, PlanArguments};
-use crate::cloud::aws::{Aws, Base};
+use crate::cloud::aws::{Aws, Base, SIMULATION};
 use crate::cloud::{CloudError, Kind};
 use crate::converge::{Pass, look};
 use crate::desired::policy::Document;
@@ -106,7 +106,7 @@ pub enum Error {
     /// IAM does not say who may do what.
     #[error(
         "IAM cannot be asked what {whose} may do: {error}{}",
-        if error.kind == Kind::Denied { "; whoever asks needs iam:SimulatePrincipalPolicy on that role or user, and iam:GetRole on a role with a path that --principal does not name" } else { "" }
+        if error.kind == Kind::Denied && error.operation == SIMULATION { "; whoever asks needs iam:SimulatePrincipalPolicy on that role or user, and iam:GetRole on a role with a path that --principal does not name" } else { "" }
     )]
     Unjudged {
         /// Whose rights were asked for.

@@ -52,6 +52,12 @@ fn say(text: &str) -> std::io::Result<()> {
     }
 }
 
+/// Says what was told, and ends with whether everything is in place where that is asked for.
+fn answer(told: &explain::Told, is_strict: bool) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    say(&told.text)?;
+    Ok(if is_strict && !told.is_settled { NOT_IN_PLACE.into() } else { ExitCode::SUCCESS })
+}
+
 fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match command {
         Command::Crd => say(&serde_saphyr::to_string(&SumuStack::crd())?)?,
@@ -61,22 +67,14 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
             say(&packages::hashes(&to, architecture)?)?;
         }
         Command::Iam(arguments) if arguments.check => {
-            let told = in_runtime(explain::check::check(&arguments))??;
-            say(&told.text)?;
-            if !told.is_settled {
-                return Ok(NOT_IN_PLACE.into());
-            }
+            return answer(&in_runtime(explain::check::check(&arguments))??, true);
         }
         Command::Iam(arguments) if arguments.stack.is_some() => {
             say(&in_runtime(explain::roles(&arguments))??.text)?;
         }
         Command::Iam(arguments) => say(&format!("{:#}\n", explain::operator_policy(&arguments)))?,
         Command::Plan(arguments) => {
-            let told = in_runtime(explain::plan(&arguments))??;
-            say(&told.text)?;
-            if arguments.detailed_exitcode && !told.is_settled {
-                return Ok(NOT_IN_PLACE.into());
-            }
+            return answer(&in_runtime(explain::plan(&arguments))??, arguments.detailed_exitcode);
         }
         Command::Run(arguments) => {
             telemetry::start(arguments.log_format, &arguments.log)?;

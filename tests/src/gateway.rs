@@ -39,12 +39,11 @@ pub use deployments::Deployments;
 pub use facts::Pace;
 pub use history::Seen;
 
-use crate::aws::ACCOUNT;
 use crate::delivery::held::Held;
 use crate::{Result, ensure};
 use facts::last;
 use fault::{Fault, Injected};
-use rules::callers::executor;
+use rules::callers::{executor, session};
 use rules::rights::has;
 use server::Shared;
 
@@ -80,7 +79,7 @@ impl Roles {
     pub async fn refused(&self, key: &str, action: &str, resource: &str) -> Result<Option<String>> {
         let Some((role, function)) = executor(key) else { return Ok(None) };
         let has = has(&self.0.facts, role, &(action.to_owned(), resource.to_owned())).await?;
-        Ok((!has).then(|| format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{function}")))
+        Ok((!has).then(|| session(role, function)))
     }
 
     /// Whether the role of a function, named by its ARN, lets Lambda do something for it.

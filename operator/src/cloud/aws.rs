@@ -55,6 +55,7 @@ use denials::{Denials, sparing};
 pub(super) use pace::HeldBack;
 pub use pace::{Held, held};
 use paced::PacedClient;
+pub use simulator::OPERATION as SIMULATION;
 
 /// The newest behaviour whose changes we have read.
 const BEHAVIOR: fn() -> BehaviorVersion = BehaviorVersion::v2026_01_12;

@@ -16,7 +16,7 @@ pub(super) async fn advised(
     result: Result<Option<Pass>, CloudError>,
     cloud: &Aws,
     names: &Names,
-    needs: &Needs,
+    needs: impl FnOnce() -> Needs,
     stop: &Stop,
 ) -> Result<Option<Pass>, CloudError> {
     let is_denied = |error: &CloudError| error.kind == Kind::Denied;
@@ -24,8 +24,10 @@ pub(super) async fn advised(
         Err(error) => is_denied(error),
         Ok(pass) => pass.iter().flat_map(|pass| &pass.failures).any(|failure| is_denied(&failure.error)),
     };
-    let missing = if has_denials { missing(cloud, names, needs, stop).await } else { None };
-    let Some(missing) = missing else { return result };
+    if !has_denials {
+        return result;
+    }
+    let Some(missing) = missing(cloud, names, &needs(), stop).await else { return result };
     match result {
         Ok(pass) => Ok(pass.map(|pass| Pass { missing_rights: Some(missing), ..pass })),
         Err(error) => Err(CloudError { message: format!("{}; rights are missing: {missing}", error.message), ..error }),

@@ -185,7 +185,7 @@ fn normal_condition(condition: &Value) -> Value {
 }
 
 /// A text, number, boolean or list of them, as texts.
-fn texts(value: &Value) -> Box<dyn Iterator<Item = String> + '_> {
+pub(crate) fn texts(value: &Value) -> Box<dyn Iterator<Item = String> + '_> {
     match value {
         Value::Array(values) => Box::new(values.iter().flat_map(texts)),
         Value::String(text) => Box::new(std::iter::once(text.clone())),

@@ -15,7 +15,7 @@ const PREFIX: &str = "sumu";
 
 /// Where rights are asked for, and for which stack; for all when none is named.
 struct Asked {
-    location: Location,
+    region: String,
     spec: Option<StackSpec>,
 }
 
@@ -41,7 +41,7 @@ async fn asked(arguments: &IamArguments) -> Result<Vec<Asked>, Error> {
     let home = std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned());
     if arguments.stack.is_none() {
         let region = given.unwrap_or(&home).clone();
-        return Ok(vec![Asked { location: Location { region, role: None }, spec: None }]);
+        return Ok(vec![Asked { region, spec: None }]);
     }
     let cluster = connect().await;
     let name = arguments.stack.as_ref().and_then(Option::as_ref);
@@ -50,7 +50,7 @@ async fn asked(arguments: &IamArguments) -> Result<Vec<Asked>, Error> {
         let region = given.cloned().or_else(|| region_of(&stack)).unwrap_or_else(|| home.clone());
         let invalid = |invalid| Error::Invalid { stack: subject::full_name(&stack), invalid };
         let spec = StackSpec::of(&stack, &region).map_err(invalid)?;
-        Ok(Asked { location: spec.location.clone(), spec: Some(spec) })
+        Ok(Asked { region: spec.location.region.clone(), spec: Some(spec) })
     };
     found.subjects.into_iter().map(of).collect()
 }
@@ -61,8 +61,8 @@ async fn judge(asked: &Asked, arguments: &IamArguments) -> Result<Verdict, Error
         move |error| Error::Unjudged { whose, error: Box::new(error) }
     };
     // Whoever asks need not be somebody who may assume the stack's role.
-    let here = Location { role: None, ..asked.location.clone() };
-    let role = asked.location.role.as_ref().and_then(|role| Principal::parse(&role.arn));
+    let here = Location { region: asked.region.clone(), role: None };
+    let role = asked.spec.as_ref().and_then(|spec| Principal::parse(&spec.location.role.as_ref()?.arn));
     let named = arguments.principal.clone().or(role);
     let base = Base::load(&here.region, None).await;
     let cloud = Aws::connect(&base, &here, Pacing::Off).await.map_err(unjudged("the credentials"))?;

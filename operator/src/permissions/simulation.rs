@@ -5,10 +5,8 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
 use super::principal::Principal;
-use crate::desired::policy::Document;
+use crate::desired::policy::{Document, texts};
 use crate::stack::name::Account;
 
 /// What stands for `*` in a resource that is asked for.
@@ -53,13 +51,13 @@ pub struct Verdict {
 pub fn questions(policy: &Document, place: &Account, prefix: &str) -> Vec<Question> {
     let mut questions: Vec<Question> = Vec::new();
     for statement in policy.statements() {
-        let example = |pattern: &String| example(pattern, prefix);
-        let resources: Vec<String> = texts(&statement["Resource"]).iter().map(example).collect();
+        let example = |pattern: String| example(&pattern, prefix);
+        let resources: Vec<String> = texts(&statement["Resource"]).map(example).collect();
         let keys = statement["Condition"].as_object().into_iter().flatten();
         let keys = keys.flat_map(|(_, keys)| keys.as_object().into_iter().flatten());
-        let actions = texts(&statement["Action"]);
+        let actions: Vec<String> = texts(&statement["Action"]).collect();
         // One that meets the condition is enough.
-        let met = keys.map(|(key, values)| (key.clone(), texts(values).iter().map(example).take(1).collect()));
+        let met = keys.map(|(key, values)| (key.clone(), texts(values).map(example).take(1).collect()));
         // Organisations often deny other regions than theirs.
         let region = ("aws:RequestedRegion".to_owned(), vec![region_of(&actions, place).to_owned()]);
         let circumstances: Vec<_> = met.chain([region]).collect();
@@ -85,18 +83,11 @@ fn region_of<'a>(actions: &[String], place: &'a Account) -> &'a str {
     }
 }
 
-fn example(pattern: &String, prefix: &str) -> String {
+fn example(pattern: &str, prefix: &str) -> String {
     if pattern == "*" {
-        return pattern.clone();
+        return pattern.to_owned();
     }
     pattern.replace("sumu-*", &format!("{prefix}-{EXAMPLE}")).replace('*', EXAMPLE)
-}
-
-fn texts(value: &Value) -> Vec<String> {
-    match value {
-        Value::Array(values) => values.iter().flat_map(texts).collect(),
-        other => other.as_str().map(ToOwned::to_owned).into_iter().collect(),
-    }
 }
 
 impl Verdict {

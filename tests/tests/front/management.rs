@@ -45,6 +45,13 @@ fn is(told: &(u16, String), status: u16, code: &str) -> Result<()> {
     Ok(())
 }
 
+/// Fails when something was on its way to a client before what it sends now.
+async fn nothing_came(client: &mut Client) -> Result<()> {
+    client.send_text("fence").await?;
+    ensure_eq!(client.next_text().await?, r#"$default "fence""#, "the first that arrives");
+    Ok(())
+}
+
 /// Model, `PostToConnection`: the data as it is; `GoneException` once the connection is closed.
 #[tokio::test]
 async fn a_post_arrives_as_it_is_and_then_the_connection_is_gone() -> Result<()> {
@@ -75,9 +82,7 @@ async fn what_is_too_large_or_elsewhere_or_unsigned_is_refused() -> Result<()> {
     let mut answer = [0; 12];
     within(PATIENCE, "an answer", async { Ok(stream.read_exact(&mut answer).await?) }).await?;
     ensure_eq!(&answer, b"HTTP/1.1 403", "the answer to who is not signed");
-    client.send_text("fence").await?;
-    ensure_eq!(client.next_text().await?, r#"$default "fence""#, "the first that arrives");
-    Ok(())
+    nothing_came(&mut client).await
 }
 
 /// API Gateway Developer Guide, IAM authorization for WebSocket APIs: `execute-api:ManageConnections` on each method.
@@ -95,9 +100,7 @@ async fn who_may_not_post_is_told_so_and_may_still_look() -> Result<()> {
     let who = "User: arn:aws:iam::000000000000:user/test is not authorized to perform: execute-api:ManageConnections";
     ensure_eq!(said, format!("{who} on resource: {}", resource("********0000")), "the message");
     sdk.get_connection().connection_id(&id).send().await?;
-    client.send_text("fence").await?;
-    ensure_eq!(client.next_text().await?, r#"$default "fence""#, "the first that arrives");
-    Ok(())
+    nothing_came(&mut client).await
 }
 
 /// AWS re:Post, "410 Gone": there is no connection until the handshake is over.

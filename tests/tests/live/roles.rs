@@ -12,11 +12,10 @@ use sumu_tests::delivery::permission::is_like;
 use sumu_tests::gateway::call::Service;
 use sumu_tests::gateway::fault::{Act, Calls, Fault, Injected};
 use sumu_tests::poll::{PATIENCE, eventually};
+use sumu_tests::workspace::FUNCTIONS;
 use sumu_tests::{Context, Result, ensure, ensure_eq};
 
 use crate::scene::{Scene, names_begin, scene};
-
-const FUNCTIONS: [&str; 4] = ["authorizer", "pusher", "routes", "watchdog"];
 
 /// Statements that allow what Lambda does as the role, with the testbed's own calls in its place, and why they are there.
 const UNSEEN: [(&str, &str); 5] = [

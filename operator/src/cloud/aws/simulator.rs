@@ -15,7 +15,8 @@ use crate::cloud::{CloudError, Kind};
 use crate::permissions::principal::Principal;
 use crate::permissions::simulation::{Question, Right, Verdict};
 
-const OPERATION: &str = "SimulatePrincipalPolicy";
+/// The call that whoever asks needs a right to.
+pub const OPERATION: &str = "SimulatePrincipalPolicy";
 
 pub(super) struct Simulator {
     client: Client,

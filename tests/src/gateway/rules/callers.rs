@@ -54,12 +54,17 @@ pub(in crate::gateway) fn executor(key: &str) -> Option<(&str, &str)> {
     key.strip_prefix("assumed-role:")?.split_once(':')
 }
 
+/// Who has assumed a role, as IAM and STS name them.
+pub(in crate::gateway) fn session(role: &str, name: &str) -> String {
+    format!("arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{name}")
+}
+
 async fn function(call: &Call, facts: &Facts) -> Found {
     let Some((role, function)) = executor(&call.caller) else { return Ok(None) };
     for right in rights(call) {
         if !has(facts, role, &right).await? {
             let (action, resource) = right;
-            return Ok(Some(denial(call, &format!("{role}/{function}"), &action, &resource)));
+            return Ok(Some(denial(call, &session(role, function), &action, &resource)));
         }
     }
     Ok(None)
@@ -71,17 +76,16 @@ fn caller(call: &Call, facts: &Facts) -> Option<Refusal> {
     let function = function_of_source(call);
     for (action, resource) in rights(call) {
         if !all_allow([&*policy], &action, &resource, function.as_deref()) {
-            return Some(denial(call, &format!("{0}/{0}", call.caller), &action, &resource));
+            return Some(denial(call, &session(&call.caller, &call.caller), &action, &resource));
         }
         used.insert(action);
     }
     None
 }
 
-fn denial(call: &Call, session: &str, action: &str, resource: &str) -> Refusal {
+fn denial(call: &Call, user: &str, action: &str, resource: &str) -> Refusal {
     let message = format!(
-        "User: arn:aws:sts::{ACCOUNT}:assumed-role/{session} is not authorized to perform: {action} on resource: \
-         {resource} because no identity-based policy allows the {action} action"
+        "User: {user} is not authorized to perform: {action} on resource: {resource} because no identity-based policy allows the {action} action"
     );
     // Lambda tells S3's words.
     let message = match resource.strip_prefix("arn:aws:s3:::") {

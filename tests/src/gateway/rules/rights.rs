@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::asked;
 use crate::Result;
+use crate::delivery::permission::is_like;
 use crate::gateway::facts::{Facts, Policies, Right, last};
 
 /// How long what a role's policies have allowed is believed.
@@ -100,7 +101,7 @@ pub(super) fn all_allow<'a>(
 ) -> bool {
     let covers = |statement: &&Value| {
         let functions = texts(&statement["Condition"]["ArnLike"]["lambda:FunctionArn"]);
-        let is_met = |arn: &str| functions.is_empty() || functions.iter().any(|pattern| matches(pattern, arn));
+        let is_met = |arn: &str| functions.is_empty() || functions.iter().any(|pattern| is_like(pattern, arn));
         function.is_none_or(is_met) && is_about(statement, action, resource)
     };
     let statements = documents.into_iter().flat_map(|document| items(&document["Statement"]));
@@ -110,8 +111,8 @@ pub(super) fn all_allow<'a>(
 
 /// Whether a statement is about an action with a resource, on whatever conditions.
 pub(super) fn is_about(statement: &Value, action: &str, resource: &str) -> bool {
-    texts(&statement["Action"]).iter().any(|pattern| matches(&pattern.to_lowercase(), &action.to_lowercase()))
-        && texts(&statement["Resource"]).iter().any(|pattern| matches(pattern, resource))
+    texts(&statement["Action"]).iter().any(|pattern| is_like(&pattern.to_lowercase(), &action.to_lowercase()))
+        && texts(&statement["Resource"]).iter().any(|pattern| is_like(pattern, resource))
 }
 
 pub(super) fn items(value: &Value) -> &[Value] {
@@ -124,17 +125,4 @@ pub(super) fn items(value: &Value) -> &[Value] {
 
 fn texts(value: &Value) -> Vec<&str> {
     items(value).iter().filter_map(Value::as_str).collect()
-}
-
-/// Whether a text is what a pattern with `*` and `?` means.
-fn matches(pattern: &str, text: &str) -> bool {
-    match (pattern.chars().next(), text.chars().next()) {
-        (None, None) => true,
-        (Some('*'), _) if matches(&pattern[1..], text) => true,
-        (Some('*'), Some(first)) => matches(pattern, &text[first.len_utf8()..]),
-        (Some(wanted), Some(first)) if wanted == '?' || wanted == first => {
-            matches(&pattern[wanted.len_utf8()..], &text[first.len_utf8()..])
-        }
-        _ => false,
-    }
 }

@@ -4,6 +4,7 @@ use futures::FutureExt;
 use serde_json::Value;
 
 use super::asked;
+use super::callers::session;
 use super::rights::{all_allow, is_about, items};
 use crate::Result;
 use crate::aws::ACCOUNT;
@@ -31,16 +32,16 @@ pub(in crate::gateway) const RULES: &[Rule] = &[
         source: "STS API Reference, GetCallerIdentity; IAM User Guide, IAM identifiers",
         service: Service::Sts,
         operations: &["GetCallerIdentity"],
-        act: Act::Mend(|call, facts, answer| async move { Ok(session(call, facts, answer)) }.boxed()),
+        act: Act::Mend(|call, facts, answer| async move { Ok(identity(call, facts, answer)) }.boxed()),
     },
 ];
 
-fn session(call: &Call, facts: &Facts, answer: Answer) -> Answer {
+fn identity(call: &Call, facts: &Facts, answer: Answer) -> Answer {
     let (caller, body) = (&call.caller, String::from_utf8_lossy(&answer.body).into_owned());
     let arn = body.split_once("<Arn>").and_then(|(before, rest)| Some((before, rest.split_once("</Arn>")?.1)));
     match arn {
         Some((before, after)) if facts.memory().callers.contains_key(caller) => {
-            answer.with_text(format!("{before}<Arn>arn:aws:sts::{ACCOUNT}:assumed-role/{caller}/{caller}</Arn>{after}"))
+            answer.with_text(format!("{before}<Arn>{}</Arn>{after}", session(caller, caller)))
         }
         _ => answer,
     }
